@@ -1,0 +1,3 @@
+module github.com/realm-ai/realm
+
+go 1.26
