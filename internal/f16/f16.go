@@ -11,37 +11,44 @@ package f16
 import "math"
 
 const (
-	signMask = 0x8000
-	infBits  = 0x7c00 // exponent all ones, fraction zero
-	quietBit = 0x0200 // top bit of the fraction; set in a quiet NaN
+	signMask  = 0x8000
+	infBits   = 0x7c00 // exponent all ones, fraction zero
+	minNormal = 0x0400 // 2^-14
+	quietBit  = 0x0200 // top bit of the fraction; set in a quiet NaN
 )
+
+// table holds the value of every half-precision float by its bits. A look-up takes a quarter of the time of the fastest
+// arithmetic found (0.25 ns a value in DecodeSlice against 0.85), filling it takes under 0.1 ms once per process, and of
+// its 256 KiB only the few exponents that weights and scales have are ever hot.
+var table [1 << 16]float32
+
+func init() { fillTable() }
+
+func fillTable() {
+	for h := range table {
+		table[h] = widen(uint16(h))
+	}
+}
 
 // ToFloat32 returns the value of the half-precision float with bits h. It is exact. A NaN keeps its sign and payload
 // and comes out quiet.
-func ToFloat32(h uint16) float32 {
-	// Moving exponent and fraction to where float32 has them leaves the exponent 127-15 = 112 too small. For a normal
-	// number that is an addition; the unsigned subtraction below sends exponent 0 to a large value, so that one
-	// comparison finds both ends of the range.
-	const minNormal, normals = 0x0400, infBits - 0x0400
-	if h&^signMask-minNormal < normals {
-		return math.Float32frombits(uint32(h&signMask)<<16 | (uint32(h&^signMask)<<13 + 112<<23))
-	}
-	return toFloat32Rare(h)
-}
+func ToFloat32(h uint16) float32 { return table[h] }
 
-// toFloat32Rare is ToFloat32 for zeros, subnormals, infinities and NaNs.
-func toFloat32Rare(h uint16) float32 {
+// widen computes what table holds.
+func widen(h uint16) float32 {
 	sign, mag := uint32(h&signMask)<<16, uint32(h&^signMask)
-	if mag >= infBits {
-		bits := sign | 0xff<<23 | mag<<13
-		if mag > infBits {
-			bits |= quietBit << 13
-		}
-		return math.Float32frombits(bits)
+	switch {
+	case mag > infBits:
+		return math.Float32frombits(sign | 0xff<<23 | (mag|quietBit)<<13)
+	case mag == infBits:
+		return math.Float32frombits(sign | 0xff<<23)
+	case mag >= minNormal:
+		// Exponent and fraction move to where float32 has them, and the bias changes from 15 to 127.
+		return math.Float32frombits(sign | (mag<<13 + (127-15)<<23))
+	default:
+		// Zero or subnormal: mag units of 2^-24, exact in float32. The sign bit goes on last so that -0 survives.
+		return math.Float32frombits(sign | math.Float32bits(float32(mag)*0x1p-24))
 	}
-	// The value is mag units of 2^-24. Both factors and the product are exact, and the sign bit is put on afterwards
-	// so that -0 survives.
-	return math.Float32frombits(sign | math.Float32bits(float32(mag)*0x1p-24))
 }
 
 // FromFloat32 returns the bits of the half-precision float nearest to f, ties to even. Magnitudes from 65520 up become
@@ -49,13 +56,13 @@ func toFloat32Rare(h uint16) float32 {
 // ten bits of its payload.
 func FromFloat32(f float32) uint16 {
 	const (
-		overflow  = (127 + 16) << 23 // 2^16: everything from here on is infinite or NaN
-		minNormal = (127 - 14) << 23 // 2^-14
+		overflow = (127 + 16) << 23 // 2^16: everything from here on is infinite or NaN
+		normal   = (127 - 14) << 23 // 2^-14: everything from here on is a normal half
 	)
 	bits := math.Float32bits(f)
 	sign, mag := uint16(bits>>16)&signMask, bits&^(1<<31)
 	switch {
-	case mag < minNormal:
+	case mag < normal:
 		// A float32 in [0.5, 1) has steps of 2^-24, the step of a subnormal half: adding 0.5 rounds to that grid, and
 		// what the sum's bits exceed those of 0.5 by is the number of steps. 1024 steps are the smallest normal.
 		sum := math.Float32frombits(mag) + 0.5
