@@ -1,0 +1,272 @@
+// Package kvcache owns the keys and values that attention looks back on: pages of 64 positions, sequences made of
+// pages, and the memory budget that sequences share.
+//
+// Pages are allocated as sequences fill them. A fork shares its parent's pages, and whoever writes to a shared page
+// first makes a copy of it. A sequence keeps a length for each layer, since a caller may run layers one by one.
+//
+// The package must not know of models, tokens or attention. Start at Cache and Sequence.Append.
+package kvcache
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/realm-ai/realm/internal/f16"
+)
+
+// PagePositions is the number of positions in a page.
+const PagePositions = 64
+
+// The errors that a caller can provoke.
+var (
+	ErrFull = errors.New("kvcache: the memory budget is used up")
+	ErrGap  = errors.New("kvcache: position is beyond the end of the sequence")
+)
+
+// Shape is what a position takes in each layer.
+type Shape struct {
+	Layers   int
+	KVHeads  int
+	HeadDim  int  // of keys
+	ValueDim int  // of values
+	F32      bool // float32 rather than F16
+}
+
+// PageBytes is the memory of one page, which holds one layer.
+func (s Shape) PageBytes() int64 {
+	size := int64(2)
+	if s.F32 {
+		size = 4
+	}
+	return int64(s.KVHeads) * int64(s.HeadDim+s.ValueDim) * PagePositions * size
+}
+
+// Bytes is the memory of a sequence of the given length.
+func (s Shape) Bytes(positions int) int64 {
+	pages := (int64(positions) + PagePositions - 1) / PagePositions
+	return pages * int64(s.Layers) * s.PageBytes()
+}
+
+// Page is one layer's keys and values for 64 positions. Either the F16 or the float32 slices are set.
+type Page struct {
+	K, V     []uint16  // (kv head, head dimension, position) and (kv head, position, value dimension)
+	K32, V32 []float32 // the same
+}
+
+// page is a Page with the number of sequences that hold it.
+type page struct {
+	Page
+	refs int
+}
+
+// Cache allocates pages for sequences of one model. It is safe for concurrent use; a Sequence is not.
+type Cache struct {
+	shape Shape
+	limit int64
+
+	mu   sync.Mutex // guards what follows, and every page's refs
+	used int64
+	free []*page
+}
+
+// New makes a cache that uses at most limit bytes, or any number where limit is 0.
+func New(shape Shape, limit int64) *Cache { return &Cache{shape: shape, limit: limit} }
+
+// Shape returns the cache's shape.
+func (c *Cache) Shape() Shape { return c.shape }
+
+// Used returns the bytes of the pages that sequences hold.
+func (c *Cache) Used() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.used
+}
+
+// maxFree is how many pages are kept for the next sequence.
+const maxFree = 256
+
+func (c *Cache) alloc() (*page, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	size := c.shape.PageBytes()
+	if c.limit > 0 && c.used+size > c.limit {
+		return nil, fmt.Errorf("%w: %d of %d bytes", ErrFull, c.used, c.limit)
+	}
+	c.used += size
+	if n := len(c.free); n > 0 {
+		p := c.free[n-1]
+		c.free = c.free[:n-1]
+		p.refs = 1
+		return p, nil
+	}
+	p := &page{refs: 1}
+	k := c.shape.KVHeads * c.shape.HeadDim * PagePositions
+	v := c.shape.KVHeads * c.shape.ValueDim * PagePositions
+	if c.shape.F32 {
+		p.K32, p.V32 = make([]float32, k), make([]float32, v)
+	} else {
+		p.K, p.V = make([]uint16, k), make([]uint16, v)
+	}
+	return p, nil
+}
+
+// release gives up one hold on each page.
+func (c *Cache) release(pages []*page) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range pages {
+		if p.refs--; p.refs > 0 {
+			continue
+		}
+		c.used -= c.shape.PageBytes()
+		if len(c.free) < maxFree {
+			// The next holder must not see what stood here; a kernel may read a whole page whatever its length.
+			clear(p.K)
+			clear(p.V)
+			clear(p.K32)
+			clear(p.V32)
+			c.free = append(c.free, p)
+		}
+	}
+}
+
+// Sequence is the cache of one line of tokens.
+type Sequence struct {
+	cache  *Cache
+	layers []layer
+}
+
+type layer struct {
+	pages []*page
+	n     int // positions
+}
+
+// NewSequence makes an empty sequence.
+func (c *Cache) NewSequence() *Sequence {
+	return &Sequence{cache: c, layers: make([]layer, c.shape.Layers)}
+}
+
+// Len returns the number of positions that a layer holds.
+func (s *Sequence) Len(layer int) int { return s.layers[layer].n }
+
+// Reserve makes room for n positions from position on in a layer, which ends there afterwards: later positions are
+// dropped. The new positions have no content until Put. It fails with ErrGap or ErrFull and then changes nothing.
+func (s *Sequence) Reserve(layer, position, n int) error {
+	l := &s.layers[layer]
+	if position < 0 || position > l.n {
+		return fmt.Errorf("%w: position %d, length %d in layer %d", ErrGap, position, l.n, layer)
+	}
+	first := position / PagePositions // the first page that is written to
+	last := (position + n + PagePositions - 1) / PagePositions
+	var fresh []*page // pages first to last-1
+	for i := first; i < last; i++ {
+		if i < len(l.pages) && s.cache.sole(l.pages[i]) {
+			fresh = append(fresh, l.pages[i])
+			continue
+		}
+		p, err := s.cache.alloc()
+		if err != nil {
+			for j, p := range fresh {
+				if first+j >= len(l.pages) || l.pages[first+j] != p {
+					s.cache.release([]*page{p})
+				}
+			}
+			return err
+		}
+		if i < len(l.pages) && i*PagePositions < position {
+			p.copyFrom(l.pages[i])
+		}
+		fresh = append(fresh, p)
+	}
+	for i := first; i < len(l.pages); i++ {
+		if i >= last || l.pages[i] != fresh[i-first] {
+			s.cache.release(l.pages[i : i+1])
+		}
+	}
+	l.pages = append(l.pages[:min(first, len(l.pages))], fresh...)
+	l.n = position + n
+	return nil
+}
+
+// sole reports whether one sequence alone holds the page.
+func (c *Cache) sole(p *page) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return p.refs == 1
+}
+
+func (p *page) copyFrom(q *page) {
+	copy(p.K, q.K)
+	copy(p.V, q.V)
+	copy(p.K32, q.K32)
+	copy(p.V32, q.V32)
+}
+
+// Put writes the keys (KVHeads, HeadDim) and values (KVHeads, ValueDim) of a position that Reserve made room for.
+// Different positions may be written concurrently.
+func (s *Sequence) Put(layer, position int, k, v []float32) {
+	p := s.layers[layer].pages[position/PagePositions]
+	at, vd := position%PagePositions, s.cache.shape.ValueDim
+	if p.K32 != nil {
+		for i, x := range k {
+			p.K32[i*PagePositions+at] = x
+		}
+		for h := range s.cache.shape.KVHeads {
+			copy(p.V32[(h*PagePositions+at)*vd:][:vd], v[h*vd:])
+		}
+		return
+	}
+	for i, x := range k {
+		p.K[i*PagePositions+at] = f16.FromFloat32(x)
+	}
+	for h := range s.cache.shape.KVHeads {
+		f16.EncodeSlice(p.V[(h*PagePositions+at)*vd:][:vd], v[h*vd:(h+1)*vd])
+	}
+}
+
+// Pages appends a layer's pages, from position 0, to dst.
+func (s *Sequence) Pages(dst []Page, layer int) []Page {
+	for _, p := range s.layers[layer].pages {
+		dst = append(dst, p.Page)
+	}
+	return dst
+}
+
+// Truncate drops what stands at and beyond position, in every layer.
+func (s *Sequence) Truncate(position int) {
+	keep := (max(0, position) + PagePositions - 1) / PagePositions
+	for i := range s.layers {
+		l := &s.layers[i]
+		if keep < len(l.pages) {
+			s.cache.release(l.pages[keep:])
+			clear(l.pages[keep:])
+			l.pages = l.pages[:keep]
+		}
+		l.n = min(l.n, max(0, position))
+	}
+}
+
+// Fork makes a sequence with the first positions of this one, sharing its pages until either writes to them. It fails
+// with ErrGap where a layer is shorter.
+func (s *Sequence) Fork(position int) (*Sequence, error) {
+	for i, l := range s.layers {
+		if position < 0 || position > l.n {
+			return nil, fmt.Errorf("%w: fork at %d, length %d in layer %d", ErrGap, position, l.n, i)
+		}
+	}
+	f := s.cache.NewSequence()
+	n := (position + PagePositions - 1) / PagePositions
+	s.cache.mu.Lock()
+	defer s.cache.mu.Unlock()
+	for i, l := range s.layers {
+		f.layers[i] = layer{pages: append([]*page(nil), l.pages[:n]...), n: position}
+		for _, p := range f.layers[i].pages {
+			p.refs++
+		}
+	}
+	return f, nil
+}
+
+// Free drops everything. The sequence is empty afterwards, and may be used again.
+func (s *Sequence) Free() { s.Truncate(0) }

@@ -1,0 +1,164 @@
+package kvcache
+
+import (
+	"errors"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/realm-ai/realm/internal/f16"
+)
+
+var shape = Shape{Layers: 2, KVHeads: 2, HeadDim: 3, ValueDim: 5}
+
+// plain is what a sequence should hold: per layer, the value that was put at each position.
+type plain [2][]float32
+
+// put extends a sequence and its model by n positions with a value each.
+func put(t *testing.T, s *Sequence, p *plain, layer, position, n int, value float32) {
+	t.Helper()
+	if err := s.Reserve(layer, position, n); err != nil {
+		t.Fatal(err)
+	}
+	p[layer] = p[layer][:position:position]
+	k, v := make([]float32, 6), make([]float32, 10)
+	for i := range n {
+		value++
+		for j := range k {
+			k[j] = value + float32(j)
+		}
+		for j := range v {
+			v[j] = -value - float32(j)
+		}
+		s.Put(layer, position+i, k, v)
+		p[layer] = append(p[layer], value)
+	}
+}
+
+func check(t *testing.T, s *Sequence, p *plain) {
+	t.Helper()
+	at := func(page Page, k bool, i int) float32 {
+		switch {
+		case page.K32 != nil && k:
+			return page.K32[i]
+		case page.K32 != nil:
+			return page.V32[i]
+		case k:
+			return f16.ToFloat32(page.K[i])
+		}
+		return f16.ToFloat32(page.V[i])
+	}
+	for layer := range p {
+		if s.Len(layer) != len(p[layer]) {
+			t.Fatalf("layer %d: length %d, want %d", layer, s.Len(layer), len(p[layer]))
+		}
+		pages := s.Pages(nil, layer)
+		if want := (len(p[layer]) + 63) / 64; len(pages) != want {
+			t.Fatalf("layer %d: %d pages, want %d", layer, len(pages), want)
+		}
+		for pos, value := range p[layer] {
+			page := pages[pos/64]
+			for j := range 6 {
+				if got := at(page, true, j*64+pos%64); got != value+float32(j) {
+					t.Fatalf("layer %d, position %d, key %d: %v, want %v", layer, pos, j, got, value+float32(j))
+				}
+			}
+			for h := range 2 {
+				for j := range 5 {
+					if got := at(page, false, (h*64+pos%64)*5+j); got != -value-float32(h*5+j) {
+						t.Fatalf("layer %d, position %d, head %d, value %d: %v", layer, pos, h, j, got)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestSequencesStayApart runs random operations on a family of sequences that share pages, against plain slices.
+func TestSequencesStayApart(t *testing.T) {
+	for _, f32 := range []bool{false, true} {
+		shape := shape
+		shape.F32 = f32
+		c := New(shape, 0)
+		rng := rand.New(rand.NewPCG(7, 7))
+		seqs, models := []*Sequence{c.NewSequence()}, []*plain{{}}
+		for range 600 {
+			i := rng.IntN(len(seqs))
+			s, m := seqs[i], models[i]
+			short := min(len(m[0]), len(m[1]))
+			switch rng.IntN(6) {
+			case 0, 1, 2:
+				layer := rng.IntN(2)
+				position := len(m[layer])
+				if rng.IntN(4) == 0 {
+					position = rng.IntN(position + 1)
+				}
+				// Small whole numbers, which F16 holds exactly.
+				put(t, s, m, layer, position, 1+rng.IntN(100), float32(rng.IntN(1000)))
+			case 3:
+				at := rng.IntN(max(len(m[0]), len(m[1])) + 2)
+				s.Truncate(at)
+				for l := range m {
+					m[l] = m[l][:min(at, len(m[l]))]
+				}
+			case 4:
+				if len(seqs) == 6 {
+					continue
+				}
+				at := rng.IntN(short + 1)
+				f, err := s.Fork(at)
+				if err != nil {
+					t.Fatal(err)
+				}
+				seqs = append(seqs, f)
+				models = append(models, &plain{m[0][:at:at], m[1][:at:at]})
+			case 5:
+				if len(seqs) == 1 {
+					continue
+				}
+				s.Free()
+				seqs[i], models[i] = seqs[len(seqs)-1], models[len(seqs)-1]
+				seqs, models = seqs[:len(seqs)-1], models[:len(models)-1]
+			}
+			for j := range seqs {
+				check(t, seqs[j], models[j])
+			}
+		}
+		for _, s := range seqs {
+			s.Free()
+		}
+		if c.Used() != 0 {
+			t.Errorf("%d bytes in use after every sequence was freed", c.Used())
+		}
+	}
+}
+
+func TestLimits(t *testing.T) {
+	c := New(shape, 5*shape.PageBytes())
+	s, m := c.NewSequence(), &plain{}
+	put(t, s, m, 0, 0, 100, 1)
+	put(t, s, m, 1, 0, 64, 1)
+	if err := s.Reserve(1, 64, 200); !errors.Is(err, ErrFull) {
+		t.Errorf("over the budget: %v", err)
+	}
+	if err := s.Reserve(1, 65, 1); !errors.Is(err, ErrGap) {
+		t.Errorf("a gap: %v", err)
+	}
+	if _, err := s.Fork(65); !errors.Is(err, ErrGap) {
+		t.Errorf("a fork beyond a layer: %v", err)
+	}
+	check(t, s, m)
+	if got, want := c.Used(), 3*shape.PageBytes(); got != want {
+		t.Errorf("%d bytes in use, want %d", got, want)
+	}
+	f, err := s.Fork(60)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := c.Used(), 3*shape.PageBytes(); got != want {
+		t.Errorf("%d bytes in use after a fork, want %d", got, want)
+	}
+	f.Free()
+	if got, want := shape.Bytes(65), 2*2*shape.PageBytes(); got != want {
+		t.Errorf("Bytes(65) = %d, want %d", got, want)
+	}
+}
