@@ -1,0 +1,66 @@
+# Realm's one entry: `make help` lists the targets. A fresh machine needs Go, Python 3 with pip (which fetches the model),
+# and later Node and a C compiler. Anything longer than a few lines is a Go program below tools/.
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+# Time for each fuzz target, and threads for `make bench`.
+FUZZTIME ?= 10s
+THREADS  ?= $(shell getconf _NPROCESSORS_ONLN)
+
+# Developer tools have their versions pinned in tools/go.mod, apart from what the product depends on.
+TOOL       := go tool -modfile=tools/go.mod
+FETCHMODEL := go run -C tools ./fetchmodel -dir "$(CURDIR)/build/models"
+
+# Packages with goroutines of their own run under the race detector too.
+RACE := . ./internal/engine ./internal/gguf ./internal/kernel ./internal/kvcache ./internal/store
+
+.PHONY: help build demo test ci check gen bench fmt lint fuzz clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+build: ## build the command line: build/realm
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags='-s -w -buildid=' -o build/realm ./cmd/realm
+
+demo: build ## fetch a small model and ask it for the capital of France; REALM_MODEL=FILE asks another model
+	@model=$$($(FETCHMODEL)) && build/realm run -m "$$model" -p "What is the capital of France?"
+
+test: ## run all tests; those that need the model skip where it cannot be fetched
+	@REALM_MODEL=$$($(FETCHMODEL) -optional) && export REALM_MODEL && set -x && go test ./... && go test -C tools ./...
+
+ci: check test ## what must pass before a change lands: check, test, the race detector and a little fuzzing
+	@REALM_MODEL=$$($(FETCHMODEL) -optional) && export REALM_MODEL && set -x && go test -race -short $(RACE)
+	go run -C tools ./fuzzall -time 5s ..
+
+check: lint ## lint, imports, generated files, and a build without cgo
+	CGO_ENABLED=0 go build ./...
+	go test ./internal/archtest
+	go run -C tools ./checkgen .. $(MAKE) gen
+
+lint: ## formatting, go vet for each platform, staticcheck (staticcheck.conf has the reasons)
+	@unformatted=$$($(TOOL) gofumpt -l .) && \
+	if [ -n "$$unformatted" ]; then echo "not formatted, run make fmt:" $$unformatted >&2; exit 1; fi
+	go vet ./...
+	go vet -C tools ./...
+	GOOS=linux GOARCH=arm64 go vet ./...
+	GOOS=darwin GOARCH=arm64 go vet ./...
+	GOOS=windows GOARCH=amd64 go vet ./...
+	$(TOOL) staticcheck ./...
+	cd tools && go tool staticcheck ./...
+
+fmt: ## format all Go files
+	$(TOOL) gofumpt -l -w .
+
+gen: ## make the generated files again
+	go generate ./...
+
+bench: build ## Go benchmarks, then prompt and decode speed of the model; THREADS=N
+	go test -run='^$$' -bench=. -benchmem ./...
+	@model=$$($(FETCHMODEL)) && set -x && build/realm bench -m "$$model" -p 512 -n 128 -t $(THREADS)
+
+fuzz: ## run every fuzz target in turn, each for FUZZTIME (default 10s)
+	go run -C tools ./fuzzall -time $(FUZZTIME) ..
+
+clean: ## remove build/, the fetched model included
+	rm -rf build
