@@ -1,0 +1,96 @@
+package kernel
+
+import "sync"
+
+// Product is one matrix to multiply an input with, and where the result goes: T x Rows.
+type Product struct {
+	Dst []float32
+	W   *Matrix
+}
+
+// scratch is the memory of one work item.
+type scratch struct {
+	w  [lanes]weights
+	ls [lanes]lane
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// tokenTile is the number of tokens that meet a row while their activations stay in the first-level cache.
+const tokenTile = 32
+
+// MatMul multiplies every token of the input with every row of each matrix: Dst[t*Rows+r] = W[r] . in[t]. All matrices
+// have in.N columns.
+//
+// A row is summed in one order (DESIGN section 5) whatever the number of tokens and threads: for quantized weights,
+// exact integer sums inside a block and one or two float steps for each block in ascending order; for float weights as
+// dotFloats says.
+func (p *Pool) MatMul(in *Input, products ...Product) {
+	// About 300k multiply-adds for an item: tens of microseconds, so that threads end together and a long product does
+	// not keep the garbage collector waiting.
+	rows := max(lanes, 300_000/(in.N*in.T)/lanes*lanes)
+	total := 0
+	for _, o := range products {
+		in.prepare(p, o.W.format)
+		total += (o.W.Rows + rows - 1) / rows
+	}
+	p.Run(total, func(item int) {
+		for _, o := range products {
+			n := (o.W.Rows + rows - 1) / rows
+			if item >= n {
+				item -= n
+				continue
+			}
+			s := scratches.Get().(*scratch)
+			for r := item * rows; r < min((item+1)*rows, o.W.Rows); r += lanes {
+				s.rows(o.Dst, o.W, in, r, min(r+lanes, o.W.Rows))
+			}
+			scratches.Put(s)
+			return
+		}
+	})
+}
+
+// rows computes rows r0 to r1-1, at most lanes of them, for every token.
+func (s *scratch) rows(dst []float32, m *Matrix, in *Input, r0, r1 int) {
+	f := m.format
+	ws := s.w[:r1-r0]
+	for i := range ws {
+		ws[i].size(f, m.Cols)
+		ws[i].unpackRow(m, r0+i)
+	}
+	if f.block == 0 {
+		for t := range in.T {
+			for i := range ws {
+				dst[t*m.Rows+r0+i] = dotFloats(ws[i].row, in.x[t*in.N:(t+1)*in.N])
+			}
+		}
+		return
+	}
+	q := in.quantized(f)
+	var acc [lanes]float32
+	if in.T == 1 {
+		// The lanes are rows.
+		for i := range ws {
+			s.ls[i].sums(f, &ws[i], q, 0)
+		}
+		steps(&acc, s.ls[:len(ws)], len(ws[0].d), f.mins)
+		copy(dst[r0:r1], acc[:])
+		return
+	}
+	for t0 := 0; t0 < in.T; t0 += tokenTile {
+		for i := range ws {
+			for t := t0; t < min(t0+tokenTile, in.T); t += lanes {
+				// The lanes are tokens.
+				ls := s.ls[:min(lanes, in.T-t)]
+				for j := range ls {
+					ls[j].sums(f, &ws[i], q, t+j)
+				}
+				steps(&acc, ls, len(ws[i].d), f.mins)
+				for j := range ls {
+					dst[(t+j)*m.Rows+r0+i] = acc[j]
+				}
+			}
+		}
+	}
+}

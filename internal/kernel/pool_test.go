@@ -1,0 +1,64 @@
+package kernel
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestPoolRunsEveryItemOnce(t *testing.T) {
+	for _, threads := range []int{1, 2, 3, 8} {
+		p := NewPool(threads)
+		for n := range 40 {
+			counts := make([]atomic.Int32, n)
+			p.Run(n, func(i int) { counts[i].Add(1) })
+			for i := range counts {
+				if c := counts[i].Load(); c != 1 {
+					t.Fatalf("%d threads: item %d of %d ran %d times", threads, i, n, c)
+				}
+			}
+			if n%8 == 7 {
+				time.Sleep(4 * spin) // lets the workers park
+			}
+		}
+		p.Close()
+	}
+}
+
+func TestPoolHammer(t *testing.T) {
+	p := NewPool(3)
+	var sum atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 500 {
+				p.Run(5, func(i int) { sum.Add(int64(i)) })
+			}
+		})
+	}
+	wg.Wait()
+	p.Close()
+	if got, want := sum.Load(), int64(8*500*10); got != want {
+		t.Errorf("sum %d, want %d", got, want)
+	}
+}
+
+func TestPoolAfterClose(t *testing.T) {
+	p := NewPool(4)
+	p.Close()
+	p.Close()
+	n := 0
+	p.Run(3, func(int) { n++ })
+	if n != 3 {
+		t.Errorf("ran %d items after Close, want 3", n)
+	}
+}
+
+func BenchmarkPoolRun(b *testing.B) {
+	p := NewPool(2)
+	defer p.Close()
+	for b.Loop() {
+		p.Run(2, func(int) {})
+	}
+}
