@@ -96,9 +96,12 @@ var dtypes = [...]struct {
 	Q2_0:    {"Q2_0", 64, 2 + 16},
 }
 
+// known reports whether ggml gives or once gave the number a meaning.
+func (d DType) known() bool { return int64(d) < int64(len(dtypes)) }
+
 // String is the dtype's name as ggml writes it in capitals, such as "Q4_K", and "DType(99)" for an unknown number.
 func (d DType) String() string {
-	if int64(d) < int64(len(dtypes)) {
+	if d.known() {
 		return dtypes[d].name
 	}
 	return fmt.Sprintf("DType(%d)", uint32(d))
@@ -107,7 +110,7 @@ func (d DType) String() string {
 // BlockSize is the number of weights in a block, the unit in which a row is stored; 1 for plain numbers, 0 for a dtype
 // that is unknown or withdrawn.
 func (d DType) BlockSize() int {
-	if int64(d) < int64(len(dtypes)) {
+	if d.known() {
 		return dtypes[d].block
 	}
 	return 0
@@ -115,7 +118,7 @@ func (d DType) BlockSize() int {
 
 // BlockBytes is the number of bytes a block takes, 0 for a dtype that is unknown or withdrawn.
 func (d DType) BlockBytes() int {
-	if int64(d) < int64(len(dtypes)) {
+	if d.known() {
 		return dtypes[d].nbytes
 	}
 	return 0

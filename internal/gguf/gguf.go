@@ -10,24 +10,12 @@
 package gguf
 
 import (
-	"bytes"
-	"errors"
-	"io"
 	"io/fs"
-	"math"
-	"os"
 	"slices"
 	"sync"
 
 	"github.com/realm-ai/realm/internal/errs"
 )
-
-// Options change how Open reads a file. The zero value is what Open uses.
-type Options struct {
-	// NoMmap reads the whole file into memory instead of mapping it, as happens where there is no mmap. It protects
-	// against a file that changes or shrinks while open, at the price of the memory.
-	NoMmap bool
-}
 
 // File is a parsed model: the metadata of its first part and the tensors of all its parts. Metadata is held on the heap
 // and stays readable after Close; the tensors' bytes do not. All methods but Close may be called concurrently.
@@ -47,6 +35,7 @@ type File struct {
 type Part struct {
 	Path string      // as opened; empty if the model came from Parse
 	Info fs.FileInfo // of the opened file, for telling files apart with os.SameFile; nil if the model came from Parse
+	Size int64       // in bytes
 	data []byte      // the whole part; nil once closed
 	mmap bool        // data must be unmapped
 }
@@ -84,42 +73,6 @@ func (t *Tensor) Elements() uint64 {
 		n *= d
 	}
 	return n
-}
-
-// Open opens the model at path, memory-mapped where the platform and the file system can. Of a split model, path must
-// name the first part, PREFIX-00001-of-0000N.gguf; the others are found beside it.
-//
-// The file must not be written to or truncated while it is open: a mapping shows such changes, and reading past a new
-// end of file ends the process with SIGBUS. Options.NoMmap is there for files that may change.
-//
-// Errors: NotFound for a missing file or part, IO if the system fails, InvalidFormat, Unsupported and LimitExceeded for
-// what the file holds, InvalidArgument for a part that is not the first.
-func Open(path string) (*File, error) { return OpenWith(path, Options{}) }
-
-// OpenWith is Open with options.
-func OpenWith(path string, opts Options) (*File, error) {
-	f, err := openAll(path, opts)
-	if err != nil {
-		return nil, errs.Wrap(err, "gguf")
-	}
-	// The mapping goes away with Close, metadata should not: keep the few megabytes of header on the heap.
-	f.header = bytes.Clone(f.header)
-	return f, nil
-}
-
-// Parse parses a model held in memory. It copies neither metadata arrays nor tensor data, so data must not change while
-// the File is in use. One part of a split model is not a model: that is an InvalidArgument. Other errors are as in Open.
-func Parse(data []byte) (*File, error) {
-	f, err := parseFile(&Part{data: data})
-	if err == nil {
-		if count, split := f.splitCount(); split {
-			err = errs.Errorf(errs.InvalidArgument, "one of %d parts of a split model: open the first by its path", count)
-		}
-	}
-	if err != nil {
-		return nil, errs.Wrap(err, "gguf")
-	}
-	return f, nil
 }
 
 // parseFile makes a File of one part.
@@ -171,74 +124,6 @@ func (f *File) addPart(other *File) error {
 	return nil
 }
 
-// openPart maps or reads one file.
-func openPart(path string, opts Options) (*Part, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, errs.Errorf(errs.NotFound, "%w", err)
-		}
-		return nil, errs.Errorf(errs.IO, "%w", err)
-	}
-	defer file.Close() // a mapping outlives its descriptor
-	info, err := file.Stat()
-	if err != nil {
-		return nil, errs.Errorf(errs.IO, "%w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errs.Errorf(errs.InvalidArgument, "%s: not a regular file", path)
-	}
-	if info.Size() > math.MaxInt {
-		return nil, errs.Errorf(errs.LimitExceeded, "%s: %d bytes: more than this platform can address", path, info.Size())
-	}
-	part := &Part{Path: path, Info: info}
-	size := int(info.Size())
-	if size > 0 && !opts.NoMmap {
-		part.data, err = mapFile(file, size)
-		switch {
-		case err == nil:
-			part.mmap = true
-			return part, nil
-		case !errors.Is(err, errors.ErrUnsupported):
-			return nil, errs.Errorf(errs.IO, "%s: mmap: %w", path, err)
-		}
-	}
-	part.data = make([]byte, size)
-	if _, err := io.ReadFull(file, part.data); err != nil {
-		return nil, errs.Errorf(errs.IO, "%s: read: %w", path, err)
-	}
-	return part, nil
-}
-
-// close lets go of the part's bytes.
-func (p *Part) close() error {
-	data := p.data
-	p.data = nil
-	if !p.mmap || data == nil {
-		return nil
-	}
-	return unmap(data)
-}
-
-// Close unmaps the file. Closing twice is safe. Views of tensors and parts must no longer be in use, in any goroutine:
-// touching one afterwards ends the process.
-func (f *File) Close() error {
-	var err error
-	f.closing.Do(func() { err = f.closeParts() })
-	if err != nil {
-		return errs.Errorf(errs.IO, "gguf: close: %w", err)
-	}
-	return nil
-}
-
-func (f *File) closeParts() error {
-	var all []error
-	for _, p := range f.parts {
-		all = append(all, p.close())
-	}
-	return errors.Join(all...)
-}
-
 // Version is the format version, 2 or 3.
 func (f *File) Version() uint32 { return f.version }
 
@@ -248,11 +133,11 @@ func (f *File) Alignment() uint32 { return f.alignment }
 // Parts lists the files of the model, the first part first.
 func (f *File) Parts() []*Part { return slices.Clone(f.parts) }
 
-// Size is the size of all parts in bytes, 0 after Close.
+// Size is the size of all parts in bytes.
 func (f *File) Size() int64 {
 	var n int64
 	for _, p := range f.parts {
-		n += int64(len(p.data))
+		n += p.Size
 	}
 	return n
 }

@@ -119,27 +119,27 @@ func (p *parser) metadata(n int) error {
 	return nil
 }
 
-// pair reads the kind and the value that follow a key.
-func (p *parser) pair() (Value, error) {
-	kind, err := p.uint32()
-	if err != nil {
-		return Value{}, errs.Wrap(err, "value type")
-	}
-	return p.value(Kind(kind), 0)
-}
-
 // name reads a key or the name of a tensor: UTF-8 and not empty.
 func (p *parser) name(limit uint64) (string, error) {
 	b, err := p.str(limit)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err
-	case len(b) == 0:
-		return "", errs.Errorf(errs.InvalidFormat, "empty")
-	case !utf8.Valid(b):
-		return "", errs.Errorf(errs.InvalidFormat, "%s: invalid UTF-8", quote(string(b)))
 	}
-	return string(b), nil
+	s := string(b)
+	return s, checkName(s, limit)
+}
+
+// checkName checks a key or the name of a tensor.
+func checkName(s string, limit uint64) error {
+	switch {
+	case s == "":
+		return errs.Errorf(errs.InvalidFormat, "empty")
+	case uint64(len(s)) > limit:
+		return errs.Errorf(errs.LimitExceeded, "%d bytes long: more than %d", len(s), limit)
+	case !utf8.ValidString(s):
+		return errs.Errorf(errs.InvalidFormat, "%s: invalid UTF-8", quote(s))
+	}
+	return nil
 }
 
 // findAlignment takes the alignment from the metadata.
@@ -154,10 +154,19 @@ func (p *parser) findAlignment() error {
 		return errs.Errorf(errs.InvalidFormat, "key %q: %s instead of u32", keyAlignment, e.kind)
 	}
 	p.alignment = binary.LittleEndian.Uint32(p.data[e.start:e.end])
-	if bits.OnesCount32(p.alignment) != 1 {
+	if !validAlignment(p.alignment) {
 		return errs.Errorf(errs.InvalidFormat, "key %q: %d: not a power of two", keyAlignment, p.alignment)
 	}
 	return nil
+}
+
+// validAlignment reports whether n is a power of two.
+func validAlignment(n uint32) bool { return bits.OnesCount32(n) == 1 }
+
+// alignUp rounds n up to a multiple of the alignment.
+func alignUp(n int64, alignment uint32) int64 {
+	mask := int64(alignment) - 1
+	return (n + mask) &^ mask
 }
 
 // tensorInfos reads n tensor descriptions.
@@ -185,8 +194,8 @@ func (p *parser) tensorInfo(t *Tensor) error {
 	if err != nil {
 		return errs.Wrap(err, "dimensions")
 	}
-	if dims == 0 || dims > maxDims {
-		return errs.Errorf(errs.InvalidFormat, "%d dimensions: not 1 to %d", dims, maxDims)
+	if err := checkDims(int64(dims)); err != nil {
+		return err
 	}
 	t.Shape = t.dims[:dims:dims]
 	for i := range t.Shape {
@@ -216,11 +225,22 @@ func (p *parser) tensorInfo(t *Tensor) error {
 	return nil
 }
 
+// checkDims checks a number of dimensions.
+func checkDims(n int64) error {
+	if n < 1 || n > maxDims {
+		return errs.Errorf(errs.InvalidFormat, "%d dimensions: not 1 to %d", n, maxDims)
+	}
+	return nil
+}
+
 // tensorSize is the number of bytes that a tensor takes: its rows are whole blocks, without gaps.
 func tensorSize(dtype DType, shape []uint64) (int64, error) {
+	if !dtype.known() {
+		return 0, errs.Errorf(errs.Unsupported, "dtype %d: unknown", uint32(dtype))
+	}
 	block, nbytes := uint64(dtype.BlockSize()), uint64(dtype.BlockBytes())
 	if block == 0 {
-		return 0, errs.Errorf(errs.Unsupported, "dtype %d (%s): unknown or withdrawn", uint32(dtype), dtype)
+		return 0, errs.Errorf(errs.Unsupported, "dtype %s: withdrawn from ggml", dtype)
 	}
 	if shape[0]%block != 0 {
 		return 0, errs.Errorf(errs.InvalidFormat, "shape %d: rows are not a multiple of the %d weights in a block of %s",
@@ -245,8 +265,7 @@ func tensorSize(dtype DType, shape []uint64) (int64, error) {
 // place makes the tensors' offsets count from the start of the file and checks that the data lies in the file, each
 // tensor apart from the others. The order of offsets is free.
 func (p *parser) place() error {
-	align := int64(p.alignment)
-	start := (int64(p.pos) + align - 1) / align * align
+	start := alignUp(int64(p.pos), p.alignment)
 	for i := range p.tensors {
 		t := &p.tensors[i]
 		offset := t.Offset

@@ -74,6 +74,15 @@ func (r *reader) str(limit uint64) ([]byte, error) {
 	return r.take(uint64(n))
 }
 
+// pair reads the kind and the value that follow a key.
+func (r *reader) pair() (Value, error) {
+	kind, err := r.uint32()
+	if err != nil {
+		return Value{}, errs.Wrap(err, "value type")
+	}
+	return r.value(Kind(kind), 0)
+}
+
 // value reads a value of the given kind, checking all of it. depth counts the arrays around it.
 func (r *reader) value(kind Kind, depth int) (Value, error) {
 	if !kind.known() {

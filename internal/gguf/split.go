@@ -1,7 +1,6 @@
 package gguf
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -24,34 +23,6 @@ func (f *File) splitCount() (count uint64, split bool) {
 	return count, count > 1
 }
 
-// openAll opens the file at path and the other parts of a split model. On failure nothing stays open.
-func openAll(path string, opts Options) (*File, error) {
-	part, err := openPart(path, opts)
-	if err != nil {
-		return nil, err
-	}
-	f, err := parseFile(part)
-	if err != nil {
-		return nil, abandon(err, part)
-	}
-	if count, split := f.splitCount(); split {
-		if err := f.openOthers(path, count, opts); err != nil {
-			return nil, abandon(err, f.parts...)
-		}
-	}
-	return f, nil
-}
-
-// abandon closes the parts of a model that cannot be opened because of err.
-func abandon(err error, parts ...*Part) error {
-	for _, p := range parts {
-		if cerr := p.close(); cerr != nil {
-			err = errors.Join(err, cerr)
-		}
-	}
-	return err
-}
-
 // openOthers opens parts 2 to count of the model whose first part f has from path.
 func (f *File) openOthers(path string, count uint64, opts Options) error {
 	if count > maxParts {
@@ -59,7 +30,7 @@ func (f *File) openOthers(path string, count uint64, opts Options) error {
 	}
 	no, ok := f.Uint(keySplitNo)
 	if !ok {
-		return errs.Errorf(errs.InvalidFormat, "key %q: missing or not an integer", keySplitNo)
+		return errs.Errorf(errs.InvalidFormat, "key %q: missing or not a count", keySplitNo)
 	}
 	dir, base := filepath.Split(path)
 	prefix, ok := strings.CutSuffix(base, splitName("", no+1, count))
@@ -114,7 +85,7 @@ func (f *File) checkSplit(i, count uint64) error {
 	}{{keySplitNo, i}, {keySplitCount, count}} {
 		got, ok := f.Uint(want.key)
 		if !ok {
-			return errs.Errorf(errs.InvalidFormat, "key %q: missing or not an integer", want.key)
+			return errs.Errorf(errs.InvalidFormat, "key %q: missing or not a count", want.key)
 		}
 		if got != want.value {
 			return errs.Errorf(errs.InvalidFormat, "key %q: %d instead of %d", want.key, got, want.value)
