@@ -1,6 +1,8 @@
 package gguf
 
 import (
+	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -83,6 +85,41 @@ func TestFixtures(t *testing.T) {
 			t.Errorf("%s: %d tensors", path, len(f.Tensors()))
 		}
 	}
+}
+
+// TestRealModelRewritten writes the model from what was parsed. It was made by llama.cpp's own quantizer, and comes out
+// the same to the last byte.
+func TestRealModelRewritten(t *testing.T) {
+	f := open(t, realModel(t), Options{})
+	w := NewWriter()
+	for key, v := range f.Metadata() {
+		if err := w.Set(key, v.Any()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tensor := range f.Tensors() {
+		if err := w.Add(tensor.Name, tensor.DType, tensor.Shape, bytes.NewReader(tensor.Data())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := &equalWriter{want: f.Parts()[0].Bytes()}
+	if _, err := w.WriteTo(want); err != nil {
+		t.Fatal(err)
+	}
+	if len(want.want) > 0 {
+		t.Errorf("%d bytes were not written", len(want.want))
+	}
+}
+
+// equalWriter takes only the bytes it wants.
+type equalWriter struct{ want []byte }
+
+func (w *equalWriter) Write(b []byte) (int, error) {
+	if !bytes.HasPrefix(w.want, b) {
+		return 0, errors.New("different bytes")
+	}
+	w.want = w.want[len(b):]
+	return len(b), nil
 }
 
 func TestRealModel(t *testing.T) {

@@ -17,6 +17,7 @@ func goodFiles(tb testing.TB) [][]byte {
 			{"a", F32, []uint64{3}, ramp(12, 1)},
 			{"b", Q4_K, []uint64{256, 2}, ramp(288, 2)},
 		}),
+		enc("GGUF").u32(2).u64(0).u64(0),
 		preamble(2, 0).tensor("a", I8, 32, 2).tensor("b", I8, 0, 1, 1, 1, 3).data(32, 34),
 		preamble(0, 1).pair("nan", KindArray).array(KindFloat32, 2).u32(0x7f800001).u32(0xffc00000),
 	}

@@ -39,8 +39,9 @@ func OpenWith(path string, opts Options) (*File, error) {
 	return f, nil
 }
 
-// Parse parses a model held in memory. It copies neither metadata arrays nor tensor data, so data must not change while
-// the File is in use. One part of a split model is not a model: that is an InvalidArgument. Other errors are as in Open.
+// Parse parses a model held in memory. It copies neither metadata values nor tensor data, so data must not change while
+// the File is in use. One part of a split model is not a model: that is an InvalidArgument. Other errors are as in
+// Open.
 func Parse(data []byte) (*File, error) {
 	f, err := parseFile(&Part{Size: int64(len(data)), data: data})
 	if err == nil {

@@ -247,6 +247,28 @@ func TestWriterData(t *testing.T) {
 	}
 }
 
+// TestWriterStreams writes a tensor of 256 MB that never exists as a whole.
+func TestWriterStreams(t *testing.T) {
+	const size = 256 << 20
+	w := NewWriter()
+	if err := w.Add("t", I8, []uint64{size}, io.LimitReader(zeroReader{}, size)); err != nil {
+		t.Fatal(err)
+	}
+	var n int64
+	var err error
+	if got := allocated(func() { n, err = w.WriteTo(io.Discard) }); got > 1<<20 || n < size || err != nil {
+		t.Errorf("wrote %d bytes, allocated %d, %v", n, got, err)
+	}
+}
+
+// zeroReader reads zeros for ever.
+type zeroReader struct{}
+
+func (zeroReader) Read(b []byte) (int, error) {
+	clear(b)
+	return len(b), nil
+}
+
 // TestWriterFull lets the output fail after each number of bytes.
 func TestWriterFull(t *testing.T) {
 	size := len(written(t, nil, []tensor{{"t", F32, []uint64{2}, ramp(8, 0)}}))
