@@ -18,8 +18,8 @@ const (
 )
 
 // table holds the value of every half-precision float by its bits. A look-up takes a quarter of the time of the fastest
-// arithmetic found (0.25 ns a value in DecodeSlice against 0.85), filling it takes under 0.1 ms once per process, and of
-// its 256 KiB only the few exponents that weights and scales have are ever hot.
+// arithmetic found (0.25 ns a value in DecodeSlice against 0.85), filling it takes under 0.1 ms once per process, and
+// of its 256 KiB only the few exponents that weights and scales have are ever hot.
 var table [1 << 16]float32
 
 func init() { fillTable() }

@@ -116,8 +116,8 @@ func (t DType) BlockSize() int { return t.format().weights }
 // BlockBytes returns the size of a block in bytes.
 func (t DType) BlockBytes() int { return t.format().bytes }
 
-// RowBytes returns the size in bytes of a row of n weights, or 0 if there is no such row: n is negative or not a multiple
-// of the block size, the size does not fit an int, or t is not supported.
+// RowBytes returns the size in bytes of a row of n weights, or 0 if there is no such row: n is negative or not a
+// multiple of the block size, the size does not fit an int, or t is not supported.
 func (t DType) RowBytes(n int) int {
 	f := t.format()
 	if f.weights == 0 || n < 0 || n%f.weights != 0 || n/f.weights > math.MaxInt/f.bytes {

@@ -1,8 +1,9 @@
 package quant
 
-// The layout of a block of each dtype, as in llama.cpp's ggml-common.h. A constant without suffix Bytes is the offset in
-// bytes of a field; the comment beside it gives the field's size and contents. Every scale d, dmin or m is an F16, and
-// all numbers are little-endian. The declaration below each group holds the sum of the fields' sizes to the block's.
+// The layout of a block of each dtype, as in llama.cpp's ggml-common.h. A constant without suffix Bytes is the offset
+// in bytes of a field; the comment beside it gives the field's size and contents. Every scale d, dmin or m is an F16,
+// and all numbers are little-endian. The declaration below each group holds the sum of the fields' sizes to the
+// block's.
 
 const (
 	// BlockWeights is the number of weights in a block of Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 and IQ4_NL.
@@ -130,12 +131,12 @@ const (
 	IQ4_XSD          = 0 // 2
 	IQ4_XSScalesHigh = 2 // 2: see ScaleIQ4_XS
 	IQ4_XSScalesLow  = 4 // 4
-	IQ4_XSQuants     = 8 // 128: byte 16*j + i has weight 32*j + i in its low nibble, weight 32*j + 16 + i in its high one
+	IQ4_XSQuants     = 8 // 128: byte 16*j + i has weights 32*j + i + {0, 16}, low nibble first
 	IQ4_XSBytes      = 136
 )
 
 var _ [IQ4_XSBytes]byte = [2 + 2 + SuperBlockWeights/64 + SuperBlockWeights/2]byte{}
 
-// IQ4_NLValues are the sixteen steps of IQ4_NL and IQ4_XS, closer together near zero, where most weights are. Nobody may
-// change them. Source: kvalues_iq4nl in llama.cpp's ggml-common.h.
+// IQ4_NLValues are the sixteen steps of IQ4_NL and IQ4_XS, closer together near zero, where most weights are. Nobody
+// may change them. Source: kvalues_iq4nl in llama.cpp's ggml-common.h.
 var IQ4_NLValues = [16]int8{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}

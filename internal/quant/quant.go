@@ -39,8 +39,8 @@ func (e *SizeError) Error() string {
 // Dequantize writes the len(dst) weights that src holds in dtype t to dst: one row, or several that follow each other.
 // src has exactly t.RowBytes(len(dst)) bytes.
 //
-// Every weight has the bits that ggml's dequantize_row functions give, also where a scale is subnormal or infinite. A NaN
-// (from a scale that is one, or infinity times zero) is a NaN, but its sign and payload are the processor's.
+// Every weight has the bits that ggml's dequantize_row functions give, also where a scale is subnormal or infinite. A
+// NaN (from a scale that is one, or infinity times zero) is a NaN, but its sign and payload are the processor's.
 //
 // The error is an *UnsupportedError or a *SizeError, and dst is then unchanged.
 func Dequantize(dst []float32, src []byte, t DType) error {
@@ -58,9 +58,9 @@ func Dequantize(dst []float32, src []byte, t DType) error {
 // Quantize writes the weights src to dst in dtype t, one of F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q4_K and Q6_K. dst has
 // exactly t.RowBytes(len(src)) bytes.
 //
-// The bytes are those of ggml's quantize_row_*_ref functions on amd64, also for weights so large or small that a block's
-// scale or its reciprocal leaves the range of its type. F32, F16 and BF16 take every value; what the other dtypes
-// make of a block with a NaN or an infinity in it is unspecified.
+// The bytes are those of ggml's quantize_row_*_ref functions on amd64, also for weights so large or small that a
+// block's scale or its reciprocal leaves the range of its type. F32, F16 and BF16 take every value; what the other
+// dtypes make of a block with a NaN or an infinity in it is unspecified.
 //
 // The error is an *UnsupportedError or a *SizeError, and dst is then unchanged.
 func Quantize(dst []byte, src []float32, t DType) error {

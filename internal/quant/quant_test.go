@@ -105,8 +105,14 @@ func TestErrors(t *testing.T) {
 			"part of a block", Dequantize(floats[:255], raw, Q4_K),
 			"quant: dequantize: Q4_K: 255 weights are not a multiple of the block size 256",
 		},
-		{"too few bytes", Dequantize(floats, raw[:143], Q4_K), "quant: dequantize: Q4_K: 256 weights take 144 bytes, not 143"},
-		{"too many bytes", Quantize(raw, floats[:32], Q4_0), "quant: quantize: Q4_0: 32 weights take 18 bytes, not 144"},
+		{
+			"too few bytes", Dequantize(floats, raw[:143], Q4_K),
+			"quant: dequantize: Q4_K: 256 weights take 144 bytes, not 143",
+		},
+		{
+			"too many bytes", Quantize(raw, floats[:32], Q4_0),
+			"quant: quantize: Q4_0: 32 weights take 18 bytes, not 144",
+		},
 		{"bytes for nothing", Dequantize(nil, raw[:1], F16), "quant: dequantize: F16: 0 weights take 0 bytes, not 1"},
 	} {
 		if c.err == nil || c.err.Error() != c.want {

@@ -2,9 +2,9 @@ package quant
 
 import "math"
 
-// The quantizers of the super-blocks. Both choose the scale of each sub-block by trying several and keeping the one with
-// the smallest weighted squared error, then quantize the scales themselves, and at last the weights once more against
-// the scales as they are stored.
+// The quantizers of the super-blocks. Both choose the scale of each sub-block by trying several and keeping the one
+// with the smallest weighted squared error, then quantize the scales themselves, and at last the weights once more
+// against the scales as they are stored.
 
 // nearestInt rounds f to the nearest integer, ties to even: adding 1.5 * 2^23 leaves the integer in the fraction. That
 // holds to +-4194303; beyond it the result is the fraction's bits all the same, here as in ggml.

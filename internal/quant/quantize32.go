@@ -2,8 +2,8 @@ package quant
 
 import "math"
 
-// The quantizers of the 32-weight blocks. The scale is computed in float32 and weights are divided by that value, not by
-// the F16 it is stored as.
+// The quantizers of the 32-weight blocks. The scale is computed in float32, and weights are multiplied by the reciprocal
+// of that value, not of the F16 it is stored as.
 
 // reciprocal returns 1/d, or 0 where d is.
 func reciprocal(d float32) float32 {
@@ -50,7 +50,8 @@ func quantizeQ8_0(dst []byte, src []float32) {
 	}
 }
 
-// quantizeQ4_0 maps the weight of the largest magnitude to -8, whatever its sign, so that the scale takes the other one.
+// quantizeQ4_0 maps the weight of the largest magnitude to -8, whatever its sign, so that the scale takes the other
+// one.
 func quantizeQ4_0(dst []byte, src []float32) {
 	for len(src) > 0 {
 		x, b := (*[BlockWeights]float32)(src), (*[Q4_0Bytes]byte)(dst)

@@ -20,8 +20,8 @@ func packScaleMinK4(scales *[12]byte, sc, minimum *[8]uint8) {
 }
 
 // ScaleQ3_K returns the scale, -32 to 31, of sub-block j, 0 to 15, of a Q3_K super-block, whose twelve bytes at
-// Q3_KScales are scales. Bytes 0 to 7 hold the low nibbles of scales 0 to 7, and above them those of 8 to 15. The top two
-// bits are in bytes 8 to 11: byte 8 has those of scales 0, 4, 8 and 12, lowest pair first.
+// Q3_KScales are scales. Bytes 0 to 7 hold the low nibbles of scales 0 to 7, and above them those of 8 to 15. The top
+// two bits are in bytes 8 to 11: byte 8 has those of scales 0, 4, 8 and 12, lowest pair first.
 func ScaleQ3_K(j int, scales []byte) int8 {
 	low := scales[j%8] >> (4 * (j / 8)) & 15
 	high := scales[8+j%4] >> (2 * (j / 4)) & 3

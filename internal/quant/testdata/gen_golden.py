@@ -47,7 +47,7 @@ DTYPES = {
 }
 QUANTIZABLE = ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q4_K", "Q6_K"]
 
-# Of every 64 blocks the first ten have these scales: zeros, subnormals, the smallest normal, the largest, infinities, 1.
+# Of every 64 blocks the first ten have these scales: zeros, subnormals, smallest normal, largest, infinities, 1.
 EDGES = np.array([0x0000, 0x8000, 0x0001, 0x83FF, 0x0400, 0x7BFF, 0xFBFF, 0x7C00, 0xFC00, 0x3C00], np.uint16)
 
 
