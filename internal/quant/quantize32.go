@@ -2,8 +2,8 @@ package quant
 
 import "math"
 
-// The quantizers of the 32-weight blocks. The scale is computed in float32, and weights are multiplied by the reciprocal
-// of that value, not of the F16 it is stored as.
+// The quantizers of the 32-weight blocks. The scale is computed in float32, and weights are multiplied by the
+// reciprocal of that value, not of the F16 it is stored as.
 
 // reciprocal returns 1/d, or 0 where d is.
 func reciprocal(d float32) float32 {
