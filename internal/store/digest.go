@@ -1,0 +1,157 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/realm-ai/realm/internal/errs"
+	"github.com/realm-ai/realm/internal/gguf"
+)
+
+// Digest is the SHA-256 of a model's bytes: of its file, or of its parts one after the other.
+type Digest [sha256.Size]byte
+
+func (d Digest) String() string { return hex.EncodeToString(d[:]) }
+
+// Digest returns the digest of the entry's files. The first time it reads them, which takes about a second for a
+// gigabyte; then it remembers the result in the cache folder, by the identity of the files: device, inode, size and time
+// of change. Where that cannot be written, the digest is computed again next time. progress, if not nil, is told the
+// bytes read so far.
+func (e *Entry) Digest(ctx context.Context, progress func(done, total int64)) (Digest, error) {
+	var d Digest
+	key, ok := identity(e.File.Parts())
+	if known := readDigests()[key]; ok && len(known) == hex.EncodedLen(len(d)) {
+		if b, err := hex.DecodeString(known); err == nil {
+			return Digest(b), nil
+		}
+	}
+	h, total, done := sha256.New(), e.File.Size(), int64(0)
+	for _, p := range e.File.Parts() {
+		f, err := os.Open(p.Path)
+		if err != nil {
+			return d, errs.Errorf(errs.IO, "store: digest: %w", err)
+		}
+		// Reading is faster here than a fresh mapping, and leaves no trace in resident memory.
+		buf := make([]byte, 1<<20)
+		for err == nil {
+			var n int
+			if err = ctx.Err(); err != nil {
+				break
+			}
+			n, err = f.Read(buf)
+			h.Write(buf[:n])
+			if done += int64(n); progress != nil {
+				progress(done, total)
+			}
+		}
+		_ = f.Close()
+		switch {
+		case errors.Is(err, context.Canceled):
+			return d, errs.Errorf(errs.Canceled, "store: digest: %w", err)
+		case errors.Is(err, context.DeadlineExceeded):
+			return d, errs.Errorf(errs.DeadlineExceeded, "store: digest: %w", err)
+		case !errors.Is(err, io.EOF):
+			return d, errs.Errorf(errs.IO, "store: digest: %s: %w", p.Path, err)
+		}
+	}
+	if done != total {
+		return d, errs.Errorf(errs.Conflict, "store: digest: read %d bytes of %d: the file changed after it was opened", done, total)
+	}
+	h.Sum(d[:0])
+	if ok {
+		rememberDigest(key, d)
+	}
+	return d, nil
+}
+
+// identity names the present content of files, if the system can tell one content from another.
+func identity(parts []*gguf.Part) (key string, ok bool) {
+	var ids []string
+	for _, p := range parts {
+		id, ok := fileIdentity(p.Path, p.Info)
+		// A file changed in the last moments may change again within the resolution of its clock.
+		if !ok || time.Since(p.Info.ModTime()) < 2*time.Second {
+			return "", false
+		}
+		ids = append(ids, id)
+	}
+	return strings.Join(ids, " "), len(ids) > 0
+}
+
+// CacheDir is the folder for what Realm remembers between runs: $REALM_CACHE, or `realm` in the user's cache folder.
+func CacheDir() (string, error) {
+	if dir := os.Getenv("REALM_CACHE"); dir != "" {
+		return dir, nil
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", errs.Errorf(errs.IO, "store: cache folder: %w", err)
+	}
+	return filepath.Join(dir, "realm"), nil
+}
+
+// maxDigests bounds the file of digests. When it is full it is begun anew.
+const maxDigests = 4096
+
+var digestsMu sync.Mutex // one process writes the file at a time; others replace it as a whole
+
+func digestsFile() (string, error) {
+	dir, err := CacheDir()
+	return filepath.Join(dir, "digests.json"), err
+}
+
+// readDigests returns what is remembered: digests in hexadecimal by file identity.
+func readDigests() map[string]string {
+	known := map[string]string{}
+	name, err := digestsFile()
+	if err != nil {
+		return known
+	}
+	if info, err := os.Stat(name); err != nil || info.Size() > 4<<20 {
+		return known
+	}
+	data, err := os.ReadFile(name)
+	if err != nil || json.Unmarshal(data, &known) != nil {
+		return map[string]string{}
+	}
+	return known
+}
+
+// rememberDigest adds to what is remembered. Failure costs time later and nothing else.
+func rememberDigest(key string, d Digest) {
+	digestsMu.Lock()
+	defer digestsMu.Unlock()
+	name, err := digestsFile()
+	if err != nil {
+		return
+	}
+	known := readDigests()
+	if len(known) >= maxDigests {
+		clear(known)
+	}
+	known[key] = d.String()
+	data, err := json.MarshalIndent(known, "", "\t")
+	if err != nil || os.MkdirAll(filepath.Dir(name), 0o755) != nil {
+		return
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(name), "digests-*")
+	if err != nil {
+		return
+	}
+	_, err = tmp.Write(data)
+	if err = errors.Join(err, tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), name)
+	}
+	if err != nil {
+		_ = os.Remove(tmp.Name())
+	}
+}

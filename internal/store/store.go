@@ -1,0 +1,79 @@
+// Package store owns model files: opening them, their identity by content, and what can be said of one without running
+// it. It must not know of sessions, tokens or text. Start at Open.
+package store
+
+import (
+	"github.com/realm-ai/realm/internal/gguf"
+)
+
+// Entry is an open model file.
+type Entry struct {
+	File *gguf.File
+}
+
+// Open maps a model file, or the parts of a split one of which path is the first, into memory. It reads the header only.
+func Open(path string) (*Entry, error) {
+	f, err := gguf.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Entry{File: f}, nil
+}
+
+// Close unmaps the file. It may be called again.
+func (e *Entry) Close() error { return e.File.Close() }
+
+// Tensor describes a tensor of a file.
+type Tensor struct {
+	Name  string
+	DType string
+	Shape []uint64 // the row length first, as in the file
+	Bytes int64
+}
+
+// KeyValue is a pair of a file's metadata. Value is a bool, string, number or slice of these, as Type says.
+type KeyValue struct {
+	Key   string
+	Type  string // "u32", "str", "arr[str]", ...
+	Value any
+}
+
+// Description is what a file says of itself.
+type Description struct {
+	Version     int   // of the GGUF format
+	FileBytes   int64 // of all parts
+	TensorBytes int64
+	Parts       int
+	Metadata    []KeyValue // in the order of the file
+	Tensors     []Tensor   // likewise
+}
+
+// Describe lists a file's metadata and tensors. Arrays longer than maxElements are cut to that length, if it is above 0.
+func (e *Entry) Describe(maxElements int) Description {
+	f := e.File
+	d := Description{
+		Version: int(f.Version()), FileBytes: f.Size(), TensorBytes: f.TensorBytes(), Parts: len(f.Parts()),
+	}
+	for key, v := range f.Metadata() {
+		kv := KeyValue{Key: key, Type: v.Kind().String()}
+		if v.Kind() != gguf.KindArray {
+			kv.Value = v.Any()
+			d.Metadata = append(d.Metadata, kv)
+			continue
+		}
+		kv.Type += "[" + v.Elem().String() + "]"
+		elements := []any{}
+		for x := range v.Elements() {
+			if maxElements > 0 && len(elements) == maxElements {
+				break
+			}
+			elements = append(elements, x.Any())
+		}
+		kv.Value = elements
+		d.Metadata = append(d.Metadata, kv)
+	}
+	for _, t := range f.Tensors() {
+		d.Tensors = append(d.Tensors, Tensor{Name: t.Name, DType: t.DType.String(), Shape: t.Shape, Bytes: t.Size})
+	}
+	return d
+}
