@@ -52,6 +52,10 @@ func sourceFiles(t *testing.T, visit func(name string, data []byte)) {
 			}
 			return nil
 		}
+		// In a work tree of git's, .git is a file.
+		if !entry.Type().IsRegular() || entry.Name() == ".git" {
+			return nil
+		}
 		if slices.ContainsFunc(ignored.endings, func(ending string) bool { return strings.HasSuffix(file, ending) }) {
 			return nil
 		}
