@@ -52,8 +52,9 @@ lint: ## formatting, go vet for each platform, staticcheck (staticcheck.conf has
 fmt: ## format all Go files
 	$(TOOL) gofumpt -l -w .
 
+# Tables that come from llama.cpp's source are made only where LLAMA_CPP names a checkout of it.
 gen: ## make the generated files again
-	go generate ./...
+	go generate $(if $(LLAMA_CPP),,-skip=LLAMA_CPP) ./...
 
 bench: build ## Go benchmarks, then prompt and decode speed of the model; THREADS=N
 	go test -run='^$$' -bench=. -benchmem ./...
