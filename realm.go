@@ -1,0 +1,165 @@
+// Package realm runs large language models from GGUF files.
+//
+//	m, err := realm.Open("model.gguf", realm.Options{})
+//	s, err := m.NewSession()
+//	for chunk, err := range s.Generate(ctx, realm.Request{Messages: []realm.Message{{Role: "user", Content: "Hello"}}}) {
+//		fmt.Print(chunk.Text)
+//	}
+//
+// A Model holds the weights, quantized as they stand in the file and mapped into memory. Any number of sessions share
+// them; each has a KV cache of its own, so that a prompt that goes on where the last one ended is computed from there.
+//
+// The same model, prompt, seed and options give the same bytes: whatever the number of threads, the way a prompt was cut
+// into chunks, and the prefixes that were cached.
+//
+// Errors have the type *Error with a Code, which errors.Is also finds: errors.Is(err, realm.CodeNotFound). The package
+// never logs, prints or exits.
+package realm
+
+import (
+	"context"
+
+	"github.com/realm-ai/realm/internal/engine"
+	"github.com/realm-ai/realm/internal/errs"
+	"github.com/realm-ai/realm/internal/store"
+)
+
+// Error is the type of every error of this package: a Code, a message that says where and what, and the cause.
+type Error = errs.Error
+
+// Code says what kind of failure an error is. A Code is itself an error, for errors.Is.
+type Code = errs.Code
+
+// The codes.
+const (
+	CodeInternal         = errs.Internal         // a bug in Realm
+	CodeInvalidArgument  = errs.InvalidArgument  // an argument that can never be right
+	CodeNotFound         = errs.NotFound         // no such file
+	CodeInvalidFormat    = errs.InvalidFormat    // a file does not follow its format
+	CodeUnsupported      = errs.Unsupported      // a version, dtype, architecture or tokenizer that Realm does not run
+	CodeLimitExceeded    = errs.LimitExceeded    // a stated limit on untrusted input
+	CodeContextLength    = errs.ContextLength    // a prompt or an answer that does not fit the context length
+	CodeCanceled         = errs.Canceled         // the context was cancelled
+	CodeDeadlineExceeded = errs.DeadlineExceeded // the context's deadline passed
+	CodeClosed           = errs.Closed           // a model or session used after Close
+	CodeOutOfMemory      = errs.OutOfMemory      // Options.CacheBytes is used up
+	CodeIO               = errs.IO               // the operating system failed
+	CodeConflict         = errs.Conflict         // a session used by two calls at once
+)
+
+// CodeOf returns the code of an error: 0 for nil, CodeInternal for one that is not of this package.
+func CodeOf(err error) Code { return errs.CodeOf(err) }
+
+// Options say how a model is run. The zero value is a good default.
+type Options struct {
+	// Threads is the number of threads of arithmetic. 0 means as many as the process may use.
+	Threads int
+	// ContextLength is the number of positions of a session, at most what the model was trained for. 0 means that.
+	ContextLength int
+	// CacheBytes limits the KV cache of all sessions together. 0 means no limit. Pages are allocated as they fill.
+	CacheBytes int64
+	// CacheF32 keeps keys and values in float32 rather than F16, in twice the memory.
+	CacheF32 bool
+	// ChunkSize is the number of prompt tokens that are computed at a time. 0 means a good default. It changes how soon
+	// a cancelled prompt stops and other sessions get their turn, never a result.
+	ChunkSize int
+	// PreTokenizer replaces the file's `tokenizer.ggml.pre`, for a file with one that Realm does not know.
+	PreTokenizer string
+}
+
+// Model is an open model. It is safe for concurrent use.
+type Model struct {
+	e     *engine.Engine
+	entry *store.Entry
+}
+
+// Open opens the model in a GGUF file, or in the parts of a split one of which path is the first. The file is mapped,
+// not read, and must not change while the model is open.
+func Open(path string, o Options) (*Model, error) {
+	entry, err := store.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	e, err := engine.New(entry.File, engine.Options(o), func() { _ = entry.Close() })
+	if err != nil {
+		_ = entry.Close()
+		return nil, errs.Wrap(err, path)
+	}
+	return &Model{e, entry}, nil
+}
+
+// Close ends the model: calls in progress fail with CodeClosed, at the latest after a layer, and the file is unmapped
+// when the last of them has returned. Close does not wait for that, and may be called again.
+func (m *Model) Close() error {
+	m.e.Close()
+	return nil
+}
+
+// Info is the shape of a model and what running it takes.
+type Info struct {
+	Name          string // empty where the file has none
+	Architecture  string
+	Layers        int
+	Hidden        int // width of the hidden state
+	FFN           int // width of the feed-forward network
+	Heads         int // query heads
+	KVHeads       int // key and value heads
+	HeadDim       int
+	Vocab         int // rows of the logits
+	TrainedLength int // positions that the model was trained for
+	ContextLength int // positions of a session, from Options
+	Threads       int
+
+	FileBytes   int64
+	TensorCount int
+	TensorBytes int64
+	// CacheBytesPerToken is the KV cache memory of a position; it is allocated 64 positions at a time.
+	CacheBytesPerToken int64
+	// TemplateError says why the model's own chat template is not used but ChatML in its place. It is nil where it is
+	// used, and where the model has none.
+	TemplateError error
+}
+
+// Info returns the shape of the model.
+func (m *Model) Info() Info {
+	c, f := &m.e.Model.Config, m.entry.File
+	return Info{
+		Name: c.Name, Architecture: c.Architecture, Layers: c.Layers, Hidden: c.Hidden, FFN: c.FFN, Heads: c.Heads,
+		KVHeads: c.KVHeads, HeadDim: c.HeadDim, Vocab: c.Vocab, TrainedLength: c.ContextLength,
+		ContextLength: m.e.ContextLength(), Threads: m.e.Threads(),
+		FileBytes: f.Size(), TensorCount: len(f.Tensors()), TensorBytes: f.TensorBytes(),
+		CacheBytesPerToken: m.e.CacheShape().Bytes(64) / 64,
+		TemplateError:      m.e.TemplateErr,
+	}
+}
+
+// Digest returns the SHA-256 of the model's file, in hexadecimal. It is computed once, which reads the file, and
+// remembered in the cache folder by the file's identity. progress may be nil.
+func (m *Model) Digest(ctx context.Context, progress func(done, total int64)) (string, error) {
+	d, err := m.entry.Digest(ctx, progress)
+	if err != nil {
+		return "", err
+	}
+	return d.String(), nil
+}
+
+// CacheUsed returns the bytes of KV cache that sessions hold.
+func (m *Model) CacheUsed() int64 { return m.e.CacheUsed() }
+
+// Tokenizer returns the model's tokenizer.
+func (m *Model) Tokenizer() *Tokenizer { return &Tokenizer{m.e.Tokenizer} }
+
+// Prompt renders messages with the model's chat template, ready for the assistant's answer, and returns the text and its
+// token IDs.
+func (m *Model) Prompt(messages []Message, tools []Tool) (text string, tokens []int32, err error) {
+	return m.e.ChatPrompt(toMessages(messages), engine.ChatOptions{AddGenerationPrompt: true, Tools: toTools(tools)})
+}
+
+// NewSession makes an empty session.
+func (m *Model) NewSession() (*Session, error) {
+	s, err := m.e.NewSession()
+	if err != nil {
+		return nil, err
+	}
+	return &Session{m, s}, nil
+}
