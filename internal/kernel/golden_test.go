@@ -21,3 +21,6 @@ var goldenMatMul = map[quant.DType]uint64{
 	quant.Q6_K:   0xaa333c50223611dc,
 	quant.IQ4_XS: 0x2606f406964b3963,
 }
+
+// goldenAttention is the FNV-1a hash of TestAttentionBits' output.
+const goldenAttention = 0x1b1b03b5ebace307
