@@ -19,10 +19,13 @@ const root = "../.."
 // and the ids that the original tokenizers give (.out).
 var fixtureNames = []string{"bert-bge", "deepseek-llm", "gpt-2", "llama-spm", "phi-3"}
 
+// fixturePath is the path of the vocabulary called NAME.
+var fixturePath = filepath.Join(root, "..", "shared", "fixtures", "tokenizer", "ggml-vocab-NAME.gguf")
+
 // fixture is the path of a vocabulary. The test is skipped where the fixtures are not.
 func fixture(tb testing.TB, name string) string {
 	tb.Helper()
-	path := filepath.Join(root, "..", "shared", "fixtures", "tokenizer", "ggml-vocab-"+name+".gguf")
+	path := strings.Replace(fixturePath, "NAME", name, 1)
 	if _, err := os.Stat(path); err != nil {
 		tb.Skipf("no tokenizer fixtures: %v", err)
 	}
