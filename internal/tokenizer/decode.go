@@ -28,8 +28,8 @@ func (t *Tokenizer) AppendPiece(dst []byte, id int32, special bool) []byte {
 	return dst
 }
 
-// appendBytes appends the bytes that the characters of a BPE token stand for. A character that stands for no byte, which
-// only a token outside the merges can have, stands for itself.
+// appendBytes appends the bytes that the characters of a BPE token stand for. A character that stands for no byte,
+// which only a token outside the merges can have, stands for itself.
 func appendBytes(dst, text []byte) []byte {
 	for i := 0; i < len(text); {
 		r, n := utf8.DecodeRune(text[i:])
@@ -107,7 +107,8 @@ func (t *Tokenizer) Decode(ids []int32, opts DecodeOptions) string {
 }
 
 // cleanSpaces undoes what tokenizers of the BERT family do to English text: it drops the space before ? ! . and , then
-// both spaces round a lone apostrophe, then the space before 's 'm 're and 've. Each rule sees what the one before left.
+// both spaces round a lone apostrophe, then the space before 's 'm 're and 've. Each rule sees what the one before has
+// left.
 func cleanSpaces(text []byte) []byte {
 	out := text[:0]
 	for _, c := range text {

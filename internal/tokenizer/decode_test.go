@@ -20,19 +20,44 @@ func TestDecode(t *testing.T) {
 	}{
 		{"bpe", tinyBPE(), []int32{259, 264}, options{}, "hello world"},
 		{"bpe hides control tokens", tinyBPE(), []int32{268, 259, 269}, options{}, "hello"},
-		{"bpe shows control tokens", tinyBPE(), []int32{268, 259, 269}, options{Special: true}, "<|bos|>hello<|im_end|>"},
-		{"bpe removes BOS", tinyBPE(), []int32{268, 259, 269}, options{Special: true, RemoveSpecial: true}, "hello<|im_end|>"},
-		{"bpe removes EOS", tinyBPE().with(metadata{"add_eos_token": true}), []int32{268, 259, 269}, options{Special: true, RemoveSpecial: true}, "hello"},
+		{"bpe shows control tokens", tinyBPE(), []int32{268, 259}, options{Special: true}, "<|bos|>hello"},
+		{
+			"bpe removes BOS", tinyBPE(),
+			[]int32{268, 259, 269},
+			options{Special: true, RemoveSpecial: true},
+			"hello<|im_end|>",
+		},
+		{
+			"bpe removes EOS", tinyBPE().with(metadata{"add_eos_token": true}),
+			[]int32{268, 259, 269},
+			options{Special: true, RemoveSpecial: true},
+			"hello",
+		},
 		{"bpe shows user-defined tokens", tinyBPE(), []int32{270}, options{}, "[tool]"},
 		{"bpe ignores what is no token", tinyBPE(), []int32{-1, 259, 1 << 30}, options{}, "hello"},
 		{"bpe keeps spaces", tinyBPE(), []int32{259, ' ', '!'}, options{}, "hello !"},
 		{"bpe cleans spaces", tinyBPE(), []int32{259, ' ', '!'}, options{CleanSpaces: true}, "hello!"},
-		{"bpe cleans no spaces if told so", tinyBPE().with(metadata{"pre": "smollm"}), []int32{259, ' ', '!'}, options{CleanSpaces: true}, "hello !"},
-		{"bpe writes what stands for no byte", tinyBPE().with(metadata{"tokens": []string{"a中 Ġb", "x"}, "token_type": nil}), []int32{0}, options{}, "a中  b"},
+		{
+			"bpe cleans no spaces if told so", tinyBPE().with(metadata{"pre": "smollm"}),
+			[]int32{259, ' ', '!'},
+			options{CleanSpaces: true},
+			"hello !",
+		},
+		{
+			"bpe writes what stands for no byte", tinyBPE().with(tokensOnly("a中 Ġb", "x")),
+			[]int32{0},
+			options{},
+			"a中  b",
+		},
 
 		{"spm removes the space of the start", tinySPM(), []int32{263, 268}, options{}, "hello world"},
-		{"spm leaves the space after BOS", tinySPM(), []int32{1, 263, 268}, options{RemoveSpecial: true}, " hello world"},
-		{"spm leaves the space if none was added", tinySPM().with(metadata{"add_space_prefix": false}), []int32{263}, options{}, " hello"},
+		{"spm leaves the space after BOS", tinySPM(), []int32{1, 263}, options{RemoveSpecial: true}, " hello"},
+		{
+			"spm leaves the space if none was added", tinySPM().with(metadata{"add_space_prefix": false}),
+			[]int32{263},
+			options{},
+			" hello",
+		},
 		{"spm joins bytes", tinySPM(), []int32{3 + 0xE4, 3 + 0xB8, 3 + 0xAD}, options{}, "中"},
 		{"spm hides UNK", tinySPM(), []int32{0, 263}, options{}, " hello"},
 
@@ -75,7 +100,8 @@ func TestPieces(t *testing.T) {
 	}
 	// Byte tokens whose text is none, and types that are none, stand for nothing.
 	odd := tinySPM().with(metadata{
-		"tokens": []string{"<0x4g>", "<0x>", "<0x41>", "<0x4a>", "five", "seven"}, "token_type": []int32{6, 6, 6, 6, 5, 7}, "scores": nil,
+		"tokens": []string{"<0x4g>", "<0x>", "<0x41>", "<0x4a>", "five", "seven"}, "scores": nil,
+		"token_type": []int32{6, 6, 6, 6, 5, 7},
 	}).load(t)
 	if got := odd.Decode([]int32{0, 1, 2, 3, 4, 5}, tokenizer.DecodeOptions{Special: true}); got != "AJ" {
 		t.Errorf("odd tokens: got %q", got)

@@ -95,7 +95,9 @@ var deepseekLetters = []runeRange{
 }
 
 // deepseekPunct is its punctuation, which takes in the letters of ASCII: the range from colon to tilde spans them.
-var deepseekPunct = []runeRange{{'!', '/'}, {':', '~'}, {0x2018, 0x201F}, {0x3000, 0x3002}, {0xFF01, 0xFF0F}, {0xFF1A, 0xFF5E}}
+var deepseekPunct = []runeRange{
+	{'!', '/'}, {':', '~'}, {0x2018, 0x201F}, {0x3000, 0x3002}, {0xFF01, 0xFF0F}, {0xFF1A, 0xFF5E},
+}
 
 // deepseekEastAsian is the class of both models for the scripts of East Asia and, from U+0800 on, many others.
 var deepseekEastAsian = []runeRange{{0x800, 0x9FA5}, {0xAC00, 0xD7FF}}

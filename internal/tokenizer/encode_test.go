@@ -26,22 +26,38 @@ func TestEncode(t *testing.T) {
 		{"bpe merges by rank", tinyBPE(), plain, "hell", []int32{258}},
 		{"bpe empty", tinyBPE(), plain, "", nil},
 		{"bpe adds BOS", tinyBPE(), add, "", []int32{268}},
-		{"bpe adds EOS if told to", tinyBPE().with(metadata{"add_eos_token": true}), add, "hello", []int32{268, 259, 269}},
+		{
+			"bpe adds EOS if told to", tinyBPE().with(metadata{"add_eos_token": true}),
+			add, "hello",
+			[]int32{268, 259, 269},
+		},
 		{"bpe adds nothing if told so", tinyBPE().with(metadata{"add_bos_token": false}), add, "hello", []int32{259}},
 		{"bpe parses special tokens", tinyBPE(), special, "hello<|im_end|>hello", []int32{268, 259, 269, 259}},
 		{"bpe reads special tokens as text", tinyBPE(), plain, "<|bos|>", []int32{'<', '|', 'b', 'o', 's', '|', '>'}},
 		{"bpe finds user-defined tokens", tinyBPE(), plain, "[tool]hello[tools]", []int32{270, 259, 271}},
 		{"bpe finds the longest first", tinyBPE(), plain, "[tools]!", []int32{271, '!'}},
-		{"bpe ignores merges", tinyBPE().with(metadata{"pre": "llama-bpe", "merges": []string{}}), plain, "hello", []int32{259}},
-		{"bpe without a byte", tinyBPE().with(metadata{"tokens": []string{"a", "b"}, "token_type": nil}), plain, "abcba", []int32{0, 1, 1, 0}},
+		{
+			"bpe ignores merges", tinyBPE().with(metadata{"pre": "llama-bpe", "merges": []string{}}),
+			plain, "hello",
+			[]int32{259},
+		},
+		{"bpe without a byte", tinyBPE().with(tokensOnly("a", "b")), plain, "abcba", []int32{0, 1, 1, 0}},
 
 		{"spm adds a space", tinySPM(), plain, "hello world", []int32{263, 268}},
 		{"spm adds BOS", tinySPM(), add, "hello", []int32{1, 263}},
-		{"spm adds no space if told so", tinySPM().with(metadata{"add_space_prefix": false}), plain, "hello", []int32{271, 260, 262}},
+		{
+			"spm adds no space if told so", tinySPM().with(metadata{"add_space_prefix": false}),
+			plain, "hello",
+			[]int32{271, 260, 262},
+		},
 		{"spm merges by score", tinySPM(), plain, "  hello", []int32{269, 263}},
 		{"spm falls back to bytes", tinySPM(), plain, "é\xff", []int32{270, 3 + 0xC3, 3 + 0xA9, 3 + 0xFF}},
-		{"spm adds a space after special tokens", tinySPM(), special, "hello</s>hello<tool> hello", []int32{1, 263, 2, 263, 278, 270, 263}},
-		{"spm falls back to UNK", tinySPM().with(metadata{"tokens": []string{"<unk>", "a"}, "token_type": nil, "scores": nil}), plain, "ab", []int32{0, 0, 0, 1, 0}},
+		{
+			"spm adds a space after special tokens", tinySPM(),
+			special, "hello</s>hello<tool> hello",
+			[]int32{1, 263, 2, 263, 278, 270, 263},
+		},
+		{"spm falls back to UNK", tinySPM().with(tokensOnly("<unk>", "a")), plain, "ab", []int32{0, 0, 0, 1, 0}},
 
 		{"wpm", tinyWPM(), plain, "Hello  world", []int32{5, 6, 7}},
 		{"wpm adds CLS and SEP", tinyWPM(), add, "hello", []int32{2, 5, 3}},
@@ -50,7 +66,11 @@ func TestEncode(t *testing.T) {
 		{"wpm does not know the word", tinyWPM(), plain, "hellx hello", []int32{1, 5}},
 		{"wpm drops controls", tinyWPM(), plain, "he\x00l\u200dl\ufffdo", []int32{5}},
 		{"wpm parses special tokens", tinyWPM(), special, "hello [MASK]", []int32{2, 5, 4, 3}},
-		{"wpm keeps case", tinyWPM().with(metadata{"normalizer.lowercase": false}), plain, "Hello hello", []int32{1, 5}},
+		{
+			"wpm keeps case", tinyWPM().with(metadata{"normalizer.lowercase": false}),
+			plain, "Hello hello",
+			[]int32{1, 5},
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -76,8 +96,8 @@ func TestEncodeRefusesLongText(t *testing.T) {
 	}
 }
 
-// TestPartition compares the search for special tokens with llama.cpp's way: split the text at all places of the longest
-// token, then what is left at the next.
+// TestPartition compares the search for special tokens with llama.cpp's way: split the text at all places of the
+// longest token, then what is left at the next.
 func TestPartition(t *testing.T) {
 	md := tinyBPE()
 	tokens, _ := md.Strings("tokenizer.ggml.tokens")
@@ -85,7 +105,8 @@ func TestPartition(t *testing.T) {
 	for _, text := range []string{"abcab", "cabca", "bcab", "abab", "aaa", "caa", "aa", "bb", "b a", "a  ", "  "} {
 		tokens, types = append(tokens, text), append(types, userDefined)
 	}
-	v, err := tokenizer.VocabFromMetadata(md.with(metadata{"tokens": tokens, "token_type": types, "merges": []string{}}), "")
+	md = md.with(metadata{"tokens": tokens, "token_type": types, "merges": []string{}})
+	v, err := tokenizer.VocabFromMetadata(md, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +212,9 @@ func TestMergesLikeTheDefinition(t *testing.T) {
 			scores[i] = float32(rng.IntN(5) - 2)
 		}
 		bpe := metadata{}.with(metadata{"model": "gpt2", "tokens": tokens, "merges": merges}).load(t)
-		spm := metadata{}.with(metadata{"model": "llama", "tokens": tokens, "scores": scores, "add_space_prefix": false}).load(t)
+		spm := metadata{}.with(metadata{
+			"model": "llama", "tokens": tokens, "scores": scores, "add_space_prefix": false,
+		}).load(t)
 		byRank := func(left, right string) (float64, bool) {
 			rank, ok := ranks[left+" "+right]
 			return -float64(rank), ok
@@ -208,10 +231,12 @@ func TestMergesLikeTheDefinition(t *testing.T) {
 			for i := range text {
 				text[i] = letters[rng.IntN(len(letters))]
 			}
-			if got, want := pieces(bpe, encode(t, bpe, string(text))), mergeAll(string(text), byRank); !slices.Equal(got, want) {
+			got, want := pieces(bpe, encode(t, bpe, string(text))), mergeAll(string(text), byRank)
+			if !slices.Equal(got, want) {
 				t.Fatalf("bpe: %s with %q: got %q, want %q", text, merges, got, want)
 			}
-			if got, want := pieces(spm, encode(t, spm, string(text))), mergeAll(string(text), byScore); !slices.Equal(got, want) {
+			got, want = pieces(spm, encode(t, spm, string(text))), mergeAll(string(text), byScore)
+			if !slices.Equal(got, want) {
 				t.Fatalf("spm: %s with %q %v: got %q, want %q", text, tokens, scores, got, want)
 			}
 		}

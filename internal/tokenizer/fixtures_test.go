@@ -15,8 +15,8 @@ import (
 // root is the root of the repository, where fixtures and the model are found from.
 const root = "../.."
 
-// fixtureNames are the vocabularies in ../shared/fixtures/tokenizer: llama.cpp's ggml-vocab-*.gguf with its texts (.inp)
-// and the ids that the original tokenizers give (.out).
+// fixtureNames are the vocabularies in ../shared/fixtures/tokenizer: llama.cpp's ggml-vocab-*.gguf with its texts
+// (.inp) and the ids that the original tokenizers give (.out).
 var fixtureNames = []string{"bert-bge", "deepseek-llm", "gpt-2", "llama-spm", "phi-3"}
 
 // fixturePath is the path of the vocabulary called NAME.

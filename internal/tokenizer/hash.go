@@ -7,8 +7,8 @@ import (
 )
 
 // The two hash tables of a tokenizer, texts to ids and pairs of ids to merges, are open-addressing tables of uint32:
-// one allocation each, no keys, since a slot only names a row of the vocabulary's own arrays. A slot holds eight bits of
-// the hash above 24 bits of row+1, so that most unsuccessful lookups end without touching a row; 0 is a free slot.
+// one allocation each, no keys, since a slot only names a row of the vocabulary's own arrays. A slot holds eight bits
+// of the hash above 24 bits of row+1, so that most unsuccessful lookups end without touching a row; 0 is a free slot.
 
 const (
 	rowBits = 24

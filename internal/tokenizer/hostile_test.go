@@ -38,3 +38,24 @@ func TestHostileTextsTakeLinearTime(t *testing.T) {
 		})
 	}
 }
+
+// TestSpeed holds every vocabulary to 5 MB of mixed text per second and thread, which is a fraction of what
+// BenchmarkEncode shows on an idle machine.
+func TestSpeed(t *testing.T) {
+	if testing.Short() || raceEnabled {
+		t.Skip("measures time")
+	}
+	text := mixedText(1 << 20)
+	for _, name := range fixtureNames {
+		t.Run(name, func(t *testing.T) {
+			tok := load(t, fixture(t, name), "")
+			best := time.Hour
+			for range 5 {
+				best = min(best, threadTime(func() { encode(t, tok, text) }))
+			}
+			if speed := float64(len(text)) / 1e6 / best.Seconds(); speed < 5 {
+				t.Errorf("%.1f MB/s", speed)
+			}
+		})
+	}
+}

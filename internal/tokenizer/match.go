@@ -29,8 +29,8 @@ type state struct {
 	last    byte  // the prefix's last byte
 }
 
-// newMatcher makes a matcher for the tokens that have one of the attributes with and none of without. It is nil if there
-// are none.
+// newMatcher makes a matcher for the tokens that have one of the attributes with and none of without. It is nil if
+// there are none.
 func newMatcher(v *Vocab, with, without Attr) *matcher {
 	m := &matcher{states: make([]state, 1)}
 	for id, attr := range v.Attrs {

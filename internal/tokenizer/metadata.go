@@ -95,7 +95,8 @@ func (r *reader) model(pre string) error {
 		}
 	default:
 		if slices.Contains(otherModels, name) {
-			return errs.Errorf(errs.Unsupported, `tokenizer: metadata: model %q is not supported; "gpt2" (BPE), "llama" (SPM) and "bert" (WPM) are`, name)
+			return errs.Errorf(errs.Unsupported, "tokenizer: metadata: model %q is not supported; these are: "+
+				"gpt2 (BPE), llama (SPM), bert (WPM)", name)
 		}
 		return errs.Errorf(errs.Unsupported, "tokenizer: metadata: unknown model %.64q", name)
 	}

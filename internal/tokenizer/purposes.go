@@ -25,16 +25,21 @@ var fillIns = []struct {
 	ends  bool
 }{
 	{[]string{"fim_pre_token_id", "prefix_token_id"}, []string{
-		"<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "▁<PRE>", "<|code_prefix|>", "<|prefix|>",
+		"<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "▁<PRE>", "<|code_prefix|>",
+		"<|prefix|>",
 	}, false},
 	{[]string{"fim_suf_token_id", "suffix_token_id"}, []string{
-		"<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>", "<SUF>", "▁<SUF>", "<|code_suffix|>", "<|suffix|>",
+		"<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>", "<SUF>", "▁<SUF>", "<|code_suffix|>",
+		"<|suffix|>",
 	}, false},
 	{[]string{"fim_mid_token_id", "middle_token_id"}, []string{
-		"<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>", "▁<MID>", "<|code_middle|>", "<|middle|>",
+		"<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>", "▁<MID>", "<|code_middle|>",
+		"<|middle|>",
 	}, false},
 	{[]string{"fim_pad_token_id"}, []string{"<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"}, true},
-	{[]string{"fim_rep_token_id"}, []string{"<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"}, true},
+	{[]string{"fim_rep_token_id"}, []string{
+		"<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>",
+	}, true},
 	{[]string{"fim_sep_token_id"}, []string{"<|file_sep|>"}, true},
 }
 
@@ -87,7 +92,8 @@ func (r *reader) purposes() {
 	r.endAt(s.EOM)
 
 	// In o200k_harmony and solar-open, <|end|> only ends a message; in gemma4 and plamo, </s> is a tag.
-	if r.ends("<|end|>") && (r.ends("<|call|>") || r.ends("<|calls|>")) && (r.ends("<|return|>") || r.ends("<|flush|>")) {
+	calls := r.ends("<|call|>") || r.ends("<|calls|>")
+	if r.ends("<|end|>") && calls && (r.ends("<|return|>") || r.ends("<|flush|>")) {
 		r.endNotAt("<|end|>", UserDefined)
 	}
 	if r.ends("</s>") && (r.ends("<|tool_response>") || r.ends("<|plamo:eos|>")) {
@@ -133,7 +139,8 @@ func (r *reader) strips() {
 	name, _ := r.md.String("general.name")
 	name = strings.ToLower(name)
 	switch {
-	case containsAny(pre, "jina-v2-de", "jina-v2-es", "jina-v2-code"), containsAny(arch, "nomic-bert-moe", "jina-bert-v3"):
+	case containsAny(pre, "jina-v2-de", "jina-v2-es", "jina-v2-code"),
+		containsAny(arch, "nomic-bert-moe", "jina-bert-v3"):
 		r.mark("<mask>", StripBefore)
 	case containsAny(name, "phi-3", "phi3"):
 		for i := range v.Attrs {

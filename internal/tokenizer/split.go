@@ -151,8 +151,8 @@ func linesOrSpaces(s string) int {
 	return spaces(s)
 }
 
-// search makes a splitter of a pattern that need not match everywhere: what it matches are pieces, and so is what stands
-// between two matches. match returns the length of the match at s[i], 0 if there is none.
+// search makes a splitter of a pattern that need not match everywhere: what it matches are pieces, and so is what
+// stands between two matches. match returns the length of the match at s[i], 0 if there is none.
 func search(match func(s string, i int) int) splitter {
 	return func(s string) int {
 		for i := 0; i < len(s); {

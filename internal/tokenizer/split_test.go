@@ -145,7 +145,8 @@ func splitAll(f splitter, s string) []string {
 	return out
 }
 
-// TestEveryPreTokenizerSplitsAnything cuts well-formed text of any kind into pieces that are not empty and lose nothing.
+// TestEveryPreTokenizerSplitsAnything cuts well-formed text of any kind into pieces that are not empty and lose
+// nothing.
 func TestEveryPreTokenizerSplitsAnything(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 8))
 	for _, rule := range preRules {
@@ -166,8 +167,8 @@ func TestEveryPreTokenizerSplitsAnything(t *testing.T) {
 	}
 }
 
-// TestSplittersTakeLinearTime splits a quarter of a megabyte of what backtracking expressions are slow at. A scanner that
-// read it again for each piece would take much longer than is allowed here.
+// TestSplittersTakeLinearTime splits a quarter of a megabyte of what backtracking expressions are slow at. A scanner
+// that read it again for each piece would take much longer than is allowed here.
 func TestSplittersTakeLinearTime(t *testing.T) {
 	const size = 1 << 18
 	for _, unit := range []string{

@@ -3,6 +3,7 @@ package tokenizer_test
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 
 	"github.com/realm-ai/realm/internal/tokenizer"
@@ -50,6 +51,11 @@ func (m metadata) load(tb testing.TB) *tokenizer.Tokenizer {
 		tb.Fatal(err)
 	}
 	return t
+}
+
+// tokensOnly changes a vocabulary to one of these tokens, all normal.
+func tokensOnly(tokens ...string) metadata {
+	return metadata{"tokens": tokens, "token_type": nil, "scores": nil}
 }
 
 // The types of tokens in a GGUF file.
@@ -103,7 +109,8 @@ func tinySPM() metadata {
 		tokens, types, scores = append(tokens, fmt.Sprintf("<0x%02X>", b)), append(types, byteToken), append(scores, 0)
 	}
 	for i, text := range []string{
-		"▁h", "el", "▁hel", "lo", "▁hello", "▁w", "or", "▁wor", "ld", "▁world", "▁▁", "▁", "h", "e", "l", "o", "w", "r", "d",
+		"▁h", "el", "▁hel", "lo", "▁hello", "▁w", "or", "▁wor", "ld", "▁world", "▁▁", "▁", "h", "e", "l", "o", "w",
+		"r", "d",
 	} {
 		tokens, types, scores = append(tokens, text), append(types, normal), append(scores, float32(-i))
 	}
@@ -113,8 +120,11 @@ func tinySPM() metadata {
 
 // tinyWPM has the special tokens first.
 func tinyWPM() metadata {
-	tokens := []string{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "▁hello", "▁wor", "ld", "▁e", "▁,", "▁中", "▁straße", "▁h", "ell"}
-	types := []int32{control, control, control, control, control, normal, normal, normal, normal, normal, normal, normal, normal, normal}
+	tokens := []string{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}
+	types := slices.Repeat([]int32{control}, len(tokens))
+	for _, text := range []string{"▁hello", "▁wor", "ld", "▁e", "▁,", "▁中", "▁straße", "▁h", "ell"} {
+		tokens, types = append(tokens, text), append(types, normal)
+	}
 	return metadata{}.with(metadata{
 		"model": "bert", "tokens": tokens, "token_type": types, "unknown_token_id": 1, "bos_token_id": 2,
 		"seperator_token_id": 3, "padding_token_id": 0, "mask_token_id": 4,

@@ -97,7 +97,8 @@ type EncodeOptions struct {
 // The only error is errs.LimitExceeded, for a text longer than MaxText.
 func (t *Tokenizer) Encode(dst []int32, text string, opts EncodeOptions) ([]int32, error) {
 	if len(text) > MaxText {
-		return dst, errs.Errorf(errs.LimitExceeded, "tokenizer: encode: %d bytes of text: the limit is %d", len(text), MaxText)
+		return dst, errs.Errorf(errs.LimitExceeded, "tokenizer: encode: %d bytes of text: the limit is %d",
+			len(text), MaxText)
 	}
 	e := t.encoders.Get().(*encoder)
 	e.out = dst

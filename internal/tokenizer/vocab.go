@@ -55,8 +55,8 @@ func (s *Special) all() [8]*int32 {
 	return [...]*int32{&s.BOS, &s.EOS, &s.EOT, &s.EOM, &s.UNK, &s.SEP, &s.MASK, &s.PAD}
 }
 
-// Vocab is everything a tokenizer is made from, in flat arrays that are indexed in place: a guest gets them as one table
-// written by the host. The number of tokens is n = len(Attrs). A Vocab is read-only once New has been given it.
+// Vocab is everything a tokenizer is made from, in flat arrays that are indexed in place: a guest gets them as one
+// table written by the host. The number of tokens is n = len(Attrs). A Vocab is read-only once New has been given it.
 type Vocab struct {
 	Model Model
 	Pre   string // BPE: the name of the pre-tokenizer, as in tokenizer.ggml.pre
@@ -162,7 +162,8 @@ func (v *Vocab) indexTexts() error {
 		hash := hashText(text)
 		if other := findHashed(v, text, hash); other != None {
 			v.texts = nil
-			return errs.Errorf(errs.InvalidFormat, "tokenizer: tokens %d and %d have the same text %.64q", other, id, text)
+			return errs.Errorf(errs.InvalidFormat, "tokenizer: tokens %d and %d have the same text %.64q",
+				other, id, text)
 		}
 		if err := v.texts.insert(hash, int(id)); err != nil {
 			v.texts = nil

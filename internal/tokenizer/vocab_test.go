@@ -31,9 +31,9 @@ func TestMetadataErrors(t *testing.T) {
 		{"no merges", tinyBPE().with(metadata{"merges": nil}), "", errs.InvalidFormat, "merges"},
 		{"few types", tinyBPE().with(metadata{"token_type": []int32{1, 1}}), "", errs.InvalidFormat, "2 token types"},
 		{"few scores", tinySPM().with(metadata{"scores": []float32{1}}), "", errs.InvalidFormat, "1 scores"},
-		{"the same token twice", tinyBPE().with(metadata{"tokens": []string{"a", "b", "a"}, "token_type": nil}), "", errs.InvalidFormat, "0 and 2"},
-		{"an empty token's name twice", tinyBPE().with(metadata{"tokens": []string{"[EMPTY_1]", ""}, "token_type": nil}), "", errs.InvalidFormat, "0 and 1"},
-		{"a giant token", tinyBPE().with(metadata{"tokens": []string{strings.Repeat("a", 1<<16+1)}, "token_type": nil}), "", errs.LimitExceeded, "65537"},
+		{"the same token twice", tinyBPE().with(tokensOnly("a", "b", "a")), "", errs.InvalidFormat, "0 and 2"},
+		{"an empty token's name", tinyBPE().with(tokensOnly("[EMPTY_1]", "")), "", errs.InvalidFormat, "0 and 1"},
+		{"a giant token", tinyBPE().with(tokensOnly(strings.Repeat("a", 1<<16+1))), "", errs.LimitExceeded, "65537"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -48,7 +48,10 @@ func TestMetadataErrors(t *testing.T) {
 func TestUnknownPreTokenizer(t *testing.T) {
 	md := tinyBPE().with(metadata{"pre": "from-the-future"})
 	_, err := tokenizer.VocabFromMetadata(md, "")
-	for _, name := range []string{"from-the-future", "default", "gpt-2", "smollm", "llama-bpe", "qwen2", "deepseek-llm", "deepseek-coder", "falcon", "starcoder", "refact", "command-r", "mpt"} {
+	for _, name := range []string{
+		"from-the-future", "default", "gpt-2", "smollm", "llama-bpe", "qwen2", "deepseek-llm", "deepseek-coder", "falcon",
+		"starcoder", "refact", "command-r", "mpt",
+	} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("the error does not name %s: %v", name, err)
 		}
@@ -76,7 +79,7 @@ func TestOddMetadata(t *testing.T) {
 	if got := encode(t, loaded, "hellqq"); !slices.Equal(got, []int32{258, 'q', 'q'}) {
 		t.Errorf("got %v", got)
 	}
-	if id, ok := tinyBPE().with(metadata{"tokens": []string{"a", "", "b"}, "token_type": nil}).load(t).TokenByText("[EMPTY_1]"); !ok || id != 1 {
+	if id, ok := tinyBPE().with(tokensOnly("a", "", "b")).load(t).TokenByText("[EMPTY_1]"); !ok || id != 1 {
 		t.Errorf("the empty token: got %d, %v", id, ok)
 	}
 	integers := tinySPM().with(metadata{"scores": slices.Repeat([]int32{3}, 300)})
@@ -125,8 +128,8 @@ func TestVocabIsATable(t *testing.T) {
 			t.Fatal(err)
 		}
 		table := tokenizer.Vocab{
-			Model: v.Model, Pre: v.Pre, Offsets: v.Offsets, Bytes: v.Bytes, Scores: v.Scores, Attrs: v.Attrs, Merges: v.Merges,
-			Special: v.Special, EndOfGeneration: v.EndOfGeneration, AddBOS: v.AddBOS, AddEOS: v.AddEOS,
+			Model: v.Model, Pre: v.Pre, Offsets: v.Offsets, Bytes: v.Bytes, Scores: v.Scores, Attrs: v.Attrs,
+			Merges: v.Merges, Special: v.Special, EndOfGeneration: v.EndOfGeneration, AddBOS: v.AddBOS, AddEOS: v.AddEOS,
 			AddSpacePrefix: v.AddSpacePrefix, IgnoreMerges: v.IgnoreMerges, CleanSpaces: v.CleanSpaces,
 			Lowercase: v.Lowercase, StripAccents: v.StripAccents,
 		}
@@ -152,12 +155,32 @@ func TestPurposes(t *testing.T) {
 		eot  string
 		ends []string
 	}{
-		{"chatml", vocab("<|endoftext|>", "<|im_end|>", "<|im_start|>").with(metadata{"eos_token_id": 4}), "<|im_end|>", []string{"<|endoftext|>", "<|im_end|>"}},
-		{"llama 3", vocab("<|eot_id|>", "<|eom_id|>", "<|end_of_text|>").with(metadata{"eos_token_id": 5}), "<|eot_id|>", []string{"<|eot_id|>", "<|eom_id|>", "<|end_of_text|>"}},
-		{"named by the file", vocab("<|im_end|>", "stop").with(metadata{"eot_token_id": 4}), "stop", []string{"<|im_end|>", "stop"}},
+		{
+			"chatml", vocab("<|endoftext|>", "<|im_end|>", "<|im_start|>").with(metadata{"eos_token_id": 4}),
+			"<|im_end|>",
+			[]string{"<|endoftext|>", "<|im_end|>"},
+		},
+		{
+			"llama 3", vocab("<|eot_id|>", "<|eom_id|>", "<|end_of_text|>").with(metadata{"eos_token_id": 5}),
+			"<|eot_id|>",
+			[]string{"<|eot_id|>", "<|eom_id|>", "<|end_of_text|>"},
+		},
+		{
+			"named by the file", vocab("<|im_end|>", "stop").with(metadata{"eot_token_id": 4}),
+			"stop",
+			[]string{"<|im_end|>", "stop"},
+		},
 		{"gemma 4", vocab("</s>", "<|tool_response>", "<turn|>"), "", []string{"<|tool_response>", "<turn|>"}},
-		{"harmony", vocab("<|end|>", "<|return|>", "<|call|>", "<|channel|>"), "<|end|>", []string{"<|return|>", "<|call|>"}},
-		{"fill-in", vocab("<|fim_pad|>", "<|file_sep|>", "<|repo_name|>", "<|fim_prefix|>"), "", []string{"<|fim_pad|>", "<|file_sep|>", "<|repo_name|>"}},
+		{
+			"harmony", vocab("<|end|>", "<|return|>", "<|call|>", "<|channel|>"),
+			"<|end|>",
+			[]string{"<|return|>", "<|call|>"},
+		},
+		{
+			"fill-in", vocab("<|fim_pad|>", "<|file_sep|>", "<|repo_name|>", "<|fim_prefix|>"),
+			"",
+			[]string{"<|fim_pad|>", "<|file_sep|>", "<|repo_name|>"},
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

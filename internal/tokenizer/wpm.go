@@ -37,8 +37,8 @@ func (e *encoder) encodeWPM(fragment string) {
 	e.endWord()
 }
 
-// isCJK reports whether r is a Chinese character, each of which is a word. The start of extension E is off by 256 in the
-// original, which models were trained with.
+// isCJK reports whether r is a Chinese character, each of which is a word. The start of extension E is off by 256 in
+// the original, which models were trained with.
 func isCJK(r rune) bool {
 	switch {
 	case 0x4E00 <= r && r <= 0x9FFF, 0x3400 <= r && r <= 0x4DBF, 0x20000 <= r && r <= 0x2A6DF,
