@@ -53,8 +53,10 @@ func TestSpeed(t *testing.T) {
 			for range 5 {
 				best = min(best, threadTime(func() { encode(t, tok, text) }))
 			}
-			if speed := float64(len(text)) / 1e6 / best.Seconds(); speed < 5 {
-				t.Errorf("%.1f MB/s", speed)
+			speed := float64(len(text)) / 1e6 / best.Seconds()
+			t.Logf("%.1f MB/s", speed)
+			if speed < 5 {
+				t.Error("under 5 MB/s")
 			}
 		})
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/realm-ai/realm/internal/errs"
 )
 
-// MaxText is the longest text that Encode takes, in bytes. Encoding needs up to 40 bytes of memory per byte of a
-// single long word, far less for other text.
+// MaxText is the longest text that Encode takes, in bytes. Encoding needs some 60 bytes of memory per byte of a single
+// long word, far less for other text.
 const MaxText = 1 << 28
 
 // Tokenizer encodes and decodes with one vocabulary. It never changes and may be used from any number of goroutines.
