@@ -28,7 +28,7 @@ var numericPackages = []string{"f16", "quant", "kernel", "kvcache", "model", "sa
 // exactProducts names the functions whose fused products are harmless: both factors are float32 values held in float64,
 // so the product is exact and one rounding is the same as two.
 var exactProducts = map[string][]string{
-	"internal/kernel": {"FMA", "axpy", "dotFloats", "fmaSlow", "steps"},
+	"internal/kernel": {"FMA", "axpy", "dotFloats"},
 }
 
 // fusedOp matches a line of `go build -gcflags=-S` for arm64 with a fused multiply-add. The suffix S works on float32,

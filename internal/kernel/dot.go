@@ -22,48 +22,79 @@ func dotBytes(w, x *[8]uint64) int32 {
 	return int32(int64(a+b+1<<31) >> 32)
 }
 
-// lane is one row of weights against one token: what a step of the float sum needs for each block.
+// lane is one row of weights against one token: the products that its float sum adds, one after the other.
 type lane struct {
-	isum, msum     []int32   // integer sums: of products, and of activations for the minimums
-	d, min         []float32 // factors of the weights
-	dx             []float32 // scales of the activations
-	isums, msum256 []int32   // the lane's own memory for the sums
+	products []float64 // exact
+	isum     []int32   // the integer dot product of each block
+	msum     []int32   // the sum of its activations, weighted by the sub-blocks' minimums
 }
 
-// sums computes the integer sums of the lane: row w against token t of the activations.
-func (l *lane) sums(f *format, w *weights, q *quantized, t int) {
+// direct is run for a format with a direct function and the only token of q.
+func (l *lane) direct(f *format, w *weights, row []byte, q *quantized) {
+	l.isum = grow(l.isum, len(w.d))
+	f.direct(l, w, row, q)
+	l.scale(f, w, q.d, q.sums)
+}
+
+// run fills the products for row w and token t: for each block, in the order that DESIGN section 5 gives,
+//
+//	acc = fma(d*dx, float32(isum), acc)
+//	acc = fma(min*dx, float32(msum), acc)   where the format has minimums
+//
+// of which the sum is done by accumulate.
+func (l *lane) run(f *format, w *weights, q *quantized, t int) {
 	nb := len(w.d)
-	l.isums = grow(l.isums, nb)
-	l.isum, l.d, l.min = l.isums, w.d, w.min
-	l.dx = q.d[t*nb : (t+1)*nb]
 	perBlock := q.block / q.sumsOf()
-	sums := q.sums[t*nb*perBlock : (t+1)*nb*perBlock]
+	bsums := q.sums[t*nb*perBlock : (t+1)*nb*perBlock]
+	l.isum = grow(l.isum, nb)
+	msum := bsums
 	switch {
-	case f.block == 32 && f.nibbles:
+	case f.block == 256:
+		l.superBlocks(f, w, q, t, bsums)
+		msum = l.msum
+	case f.nibbles:
 		x := q.nib[t*nb*8 : (t+1)*nb*8]
 		for b := range l.isum {
-			l.isum[b] = dotNibbles((*[8]uint64)(w.words[b*8:]), (*[8]uint64)(x[b*8:])) - f.offset*sums[b]
+			l.isum[b] = dotNibbles((*[8]uint64)(w.words[b*8:]), (*[8]uint64)(x[b*8:])) - f.offset*bsums[b]
 		}
-		l.msum = sums
-	case f.block == 32:
+	default:
 		x := q.by[t*nb*16 : (t+1)*nb*16]
 		for b := range l.isum {
 			l.isum[b] = dotBytes((*[8]uint64)(w.words[b*16:]), (*[8]uint64)(x[b*16:])) +
-				dotBytes((*[8]uint64)(w.words[b*16+8:]), (*[8]uint64)(x[b*16+8:])) - f.offset*sums[b]
+				dotBytes((*[8]uint64)(w.words[b*16+8:]), (*[8]uint64)(x[b*16+8:])) - f.offset*bsums[b]
 		}
-		l.msum = sums
-	default:
-		l.superBlocks(f, w, q, t, sums)
+	}
+	l.scale(f, w, q.d[t*nb:(t+1)*nb], msum)
+}
+
+// scale makes the products of the integer sums.
+func (l *lane) scale(f *format, w *weights, dx []float32, msum []int32) {
+	d, isum := w.d[:len(dx)], l.isum[:len(dx)]
+	if !f.mins {
+		l.products = grow(l.products, len(dx))
+		p := l.products[:len(dx)]
+		for b, x := range dx {
+			p[b] = float64(float32(d[b]*x)) * float64(float32(isum[b]))
+		}
+		return
+	}
+	l.products = grow(l.products, 2*len(dx))
+	p, m := l.products, w.min[:len(dx)]
+	msum = msum[:len(dx)]
+	for b, x := range dx {
+		pair := p[2*b : 2*b+2 : 2*b+2]
+		pair[0] = float64(float32(d[b]*x)) * float64(float32(isum[b]))
+		pair[1] = float64(float32(m[b]*x)) * float64(float32(msum[b]))
 	}
 }
 
-// superBlocks is sums for blocks of 256, whose sub-blocks have integer scales and minimums.
-func (l *lane) superBlocks(f *format, w *weights, q *quantized, t int, sums []int32) {
+// superBlocks computes isum and msum for blocks of 256, whose sub-blocks have integer scales and minimums.
+func (l *lane) superBlocks(f *format, w *weights, q *quantized, t int, bsums []int32) {
 	nb := len(w.d)
 	n := 256 / f.sub
 	for b := range l.isum {
 		isum := int32(0)
-		bs := sums[b*16 : b*16+16]
+		bs := bsums[b*16 : b*16+16]
 		scales := w.scales[b*n : b*n+n]
 		switch {
 		case f.nibbles:
@@ -93,11 +124,10 @@ func (l *lane) superBlocks(f *format, w *weights, q *quantized, t int, sums []in
 	if !f.mins {
 		return
 	}
-	l.msum256 = grow(l.msum256, nb)
-	l.msum = l.msum256
+	l.msum = grow(l.msum, nb)
 	for b := range l.msum {
 		msum := int32(0)
-		bs := sums[b*16 : b*16+16]
+		bs := bsums[b*16 : b*16+16]
 		mins := w.mins[b*n : b*n+n]
 		for j, m := range mins {
 			if f.sub == 32 {
@@ -110,39 +140,40 @@ func (l *lane) superBlocks(f *format, w *weights, q *quantized, t int, sums []in
 	}
 }
 
+// idle gives the lane something harmless to sum, as long as what other has.
+func (l *lane) idle(other *lane) {
+	l.products = grow(l.products, len(other.products))
+	clear(l.products)
+}
+
 // lanes is how many float sums advance together: each waits for its own last addition, so one alone would leave the
 // processor idle.
 const lanes = 4
 
-// steps does the float sums of the lanes, block by block in ascending order:
-//
-//	acc = fma(d*dx, float32(isum), acc)
-//	acc = fma(min*dx, float32(msum), acc)   where the format has minimums
-func steps(acc *[lanes]float32, ls []lane, nb int, mins bool) {
-	*acc = [lanes]float32{}
-	for b := range nb {
-		for i := range ls {
-			l := &ls[i]
-			a := acc[i]
-			x, y := float32(l.d[b]*l.dx[b]), float32(l.isum[b])
-			s := float64(x)*float64(y) + float64(a)
-			if roundsTwice(s) {
-				a = fmaSlow(x, y, a)
-			} else {
-				a = float32(s)
-			}
-			if mins {
-				x, y = float32(l.min[b]*l.dx[b]), float32(l.msum[b])
-				s = float64(x)*float64(y) + float64(a)
-				if roundsTwice(s) {
-					a = fmaSlow(x, y, a)
-				} else {
-					a = float32(s)
-				}
-			}
-			acc[i] = a
+// accumulate sums the products of the lanes: acc = fma(x, y, acc) for each x*y in order, from 0. All lanes have equally
+// many.
+func accumulate(acc *[lanes]float32, ls *[lanes]lane) {
+	p0 := ls[0].products
+	p1, p2, p3 := ls[1].products[:len(p0)], ls[2].products[:len(p0)], ls[3].products[:len(p0)]
+	var a0, a1, a2, a3 float32
+	for i, p := range p0 {
+		s0, s1, s2, s3 := p+float64(a0), p1[i]+float64(a1), p2[i]+float64(a2), p3[i]+float64(a3)
+		r0, r1, r2, r3 := float32(s0), float32(s1), float32(s2), float32(s3)
+		if roundsTwice(s0) {
+			r0 = roundOnce(p, a0)
 		}
+		if roundsTwice(s1) {
+			r1 = roundOnce(p1[i], a1)
+		}
+		if roundsTwice(s2) {
+			r2 = roundOnce(p2[i], a2)
+		}
+		if roundsTwice(s3) {
+			r3 = roundOnce(p3[i], a3)
+		}
+		a0, a1, a2, a3 = r0, r1, r2, r3
 	}
+	*acc = [lanes]float32{a0, a1, a2, a3}
 }
 
 // dotFloats is the product of a float row and activations: 16 sums, of the elements whose index has the same remainder
@@ -153,9 +184,10 @@ func dotFloats(w, x []float32) float32 {
 	for len(w) >= 16 {
 		ws, xs := (*[16]float32)(w), (*[16]float32)(x)
 		for i := range acc {
-			s := float64(ws[i])*float64(xs[i]) + float64(acc[i])
+			p := float64(ws[i]) * float64(xs[i])
+			s := p + float64(acc[i])
 			if roundsTwice(s) {
-				acc[i] = fmaSlow(ws[i], xs[i], acc[i])
+				acc[i] = roundOnce(p, acc[i])
 			} else {
 				acc[i] = float32(s)
 			}

@@ -8,15 +8,16 @@ import "math"
 // rounds again. Rounding twice is wrong only where the first one lands on a midpoint between two float32: those sums,
 // and all that are subnormal in float32 (whose midpoints lie elsewhere), take the slow path.
 func FMA(x, y, z float32) float32 {
-	s := float64(x)*float64(y) + float64(z)
+	p := float64(x) * float64(y)
+	s := p + float64(z)
 	if roundsTwice(s) {
-		return fmaSlow(x, y, z)
+		return roundOnce(p, z)
 	}
 	return float32(s)
 }
 
 // roundsTwice reports whether float32(s) may differ from the exact sum rounded once. The loops of this package spell
-// FMA out with it, since the compiler does not inline a function that calls fmaSlow.
+// FMA out with it, since the compiler does not inline a function that calls roundOnce.
 func roundsTwice(s float64) bool {
 	b := math.Float64bits(s)
 	return b&(1<<29-1) == 1<<28 || b<<1 < (1023-126)<<53
@@ -27,19 +28,21 @@ func axpy(acc, x []float32, y float32) {
 	x = x[:len(acc)]
 	y64 := float64(y)
 	for i, a := range acc {
-		s := float64(x[i])*y64 + float64(a)
+		p := float64(x[i]) * y64
+		s := p + float64(a)
 		if roundsTwice(s) {
-			acc[i] = fmaSlow(x[i], y, a)
+			acc[i] = roundOnce(p, a)
 			continue
 		}
 		acc[i] = float32(s)
 	}
 }
 
-// fmaSlow rounds the float64 sum to odd, after which the conversion to float32 rounds as if it were the only one
-// (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd", 2008).
-func fmaSlow(x, y, z float32) float32 {
-	p, c := float64(x)*float64(y), float64(z)
+// roundOnce returns p + z rounded once to float32. It rounds the float64 sum to odd, after which the conversion rounds as
+// if it were the only one (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using
+// rounding to odd", 2008).
+func roundOnce(p float64, z float32) float32 {
+	c := float64(z)
 	s := float64(p + c)
 	// Knuth's two-sum: s + e is p + c exactly.
 	b := float64(s - p)

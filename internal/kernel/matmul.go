@@ -55,9 +55,12 @@ func (p *Pool) MatMul(in *Input, products ...Product) {
 func (s *scratch) rows(dst []float32, m *Matrix, in *Input, r0, r1 int) {
 	f := m.format
 	ws := s.w[:r1-r0]
+	direct := in.T == 1 && f.direct != nil
 	for i := range ws {
 		ws[i].size(f, m.Cols)
-		ws[i].unpackRow(m, r0+i)
+		if !direct {
+			ws[i].unpackRow(m, r0+i)
+		}
 	}
 	if f.block == 0 {
 		for t := range in.T {
@@ -71,23 +74,34 @@ func (s *scratch) rows(dst []float32, m *Matrix, in *Input, r0, r1 int) {
 	var acc [lanes]float32
 	if in.T == 1 {
 		// The lanes are rows.
-		for i := range ws {
-			s.ls[i].sums(f, &ws[i], q, 0)
+		for i := range s.ls {
+			switch {
+			case i >= len(ws):
+				s.ls[i].idle(&s.ls[0])
+			case direct:
+				s.ls[i].direct(f, &ws[i], m.row(r0+i), q)
+			default:
+				s.ls[i].run(f, &ws[i], q, 0)
+			}
 		}
-		steps(&acc, s.ls[:len(ws)], len(ws[0].d), f.mins)
+		accumulate(&acc, &s.ls)
 		copy(dst[r0:r1], acc[:])
 		return
 	}
 	for t0 := 0; t0 < in.T; t0 += tokenTile {
+		t1 := min(t0+tokenTile, in.T)
 		for i := range ws {
-			for t := t0; t < min(t0+tokenTile, in.T); t += lanes {
+			for t := t0; t < t1; t += lanes {
 				// The lanes are tokens.
-				ls := s.ls[:min(lanes, in.T-t)]
-				for j := range ls {
-					ls[j].sums(f, &ws[i], q, t+j)
+				for j := range s.ls {
+					if t+j < t1 {
+						s.ls[j].run(f, &ws[i], q, t+j)
+					} else {
+						s.ls[j].idle(&s.ls[0])
+					}
 				}
-				steps(&acc, ls, len(ws[i].d), f.mins)
-				for j := range ls {
+				accumulate(&acc, &s.ls)
+				for j := range min(lanes, t1-t) {
 					dst[(t+j)*m.Rows+r0+i] = acc[j]
 				}
 			}

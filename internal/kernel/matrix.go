@@ -57,6 +57,8 @@ type format struct {
 	mins bool
 	// unpack takes one row of a quantized dtype apart.
 	unpack func(dst *weights, row []byte)
+	// direct, where a dtype has it, multiplies a row with one token without unpacking it.
+	direct func(l *lane, w *weights, row []byte, q *quantized)
 }
 
 func formatOf(t quant.DType) *format {
@@ -64,15 +66,15 @@ func formatOf(t quant.DType) *format {
 	case quant.F32, quant.F16, quant.BF16:
 		return &format{}
 	case quant.Q4_0:
-		return &format{block: 32, sub: 32, nibbles: true, offset: 8, unpack: unpackQ4_0}
+		return &format{block: 32, sub: 32, nibbles: true, offset: 8, unpack: unpackQ4_0, direct: directQ4_0}
 	case quant.Q4_1:
-		return &format{block: 32, sub: 32, nibbles: true, mins: true, unpack: unpackQ4_1}
+		return &format{block: 32, sub: 32, nibbles: true, mins: true, unpack: unpackQ4_1, direct: directQ4_1}
 	case quant.Q5_0:
 		return &format{block: 32, sub: 32, offset: 16, unpack: unpackQ5_0}
 	case quant.Q5_1:
 		return &format{block: 32, sub: 32, mins: true, unpack: unpackQ5_1}
 	case quant.Q8_0:
-		return &format{block: 32, sub: 32, offset: 128, unpack: unpackQ8_0}
+		return &format{block: 32, sub: 32, offset: 128, unpack: unpackQ8_0, direct: directQ8_0}
 	case quant.IQ4_NL:
 		return &format{block: 32, sub: 32, offset: 128, unpack: unpackIQ4NL}
 	case quant.Q2_K:
