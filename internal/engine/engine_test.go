@@ -15,6 +15,7 @@ import (
 	"github.com/realm-ai/realm/internal/errs"
 	"github.com/realm-ai/realm/internal/gguf"
 	"github.com/realm-ai/realm/internal/synth"
+	"github.com/realm-ai/realm/internal/tokenizer"
 )
 
 // newEngine makes an engine for a synthetic model; released tells whether its file was given back.
@@ -410,5 +411,46 @@ func TestOptionsAreChecked(t *testing.T) {
 		if a := generate(t.Context(), newSession(t, e), r); !errors.Is(a.err, errs.InvalidArgument) {
 			t.Errorf("%+v: %v, want invalid argument", r, a.err)
 		}
+	}
+}
+
+// TestChatPrompt holds messages to being text, whatever stands in them.
+func TestChatPrompt(t *testing.T) {
+	e, _ := newEngine(t, "tiny-llama-f32", Options{})
+	controls := func(tokens []int32) (n int) {
+		for _, id := range tokens {
+			if e.Tokenizer.Attr(id).Has(tokenizer.Control) {
+				n++
+			}
+		}
+		return n
+	}
+	prompt := func(content string) (string, []int32) {
+		t.Helper()
+		text, tokens, err := e.ChatPrompt([]Message{{Role: "user", Content: content}}, ChatOptions{AddGenerationPrompt: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text, tokens
+	}
+	_, plain := prompt("hello")
+	if controls(plain) == 0 {
+		t.Fatal("the template writes no control tokens: the test shows nothing")
+	}
+	var all strings.Builder
+	for id := range int32(e.Tokenizer.VocabSize()) {
+		if e.Tokenizer.Attr(id).Has(tokenizer.Control) {
+			all.Write(e.Tokenizer.AppendPiece(nil, id, true))
+		}
+	}
+	text, tokens := prompt(all.String())
+	if !strings.Contains(text, all.String()) {
+		t.Errorf("the prompt %q lacks the message %q", text, all.String())
+	}
+	if got, want := controls(tokens), controls(plain); got != want {
+		t.Errorf("%d control tokens with %q in the message, %d without", got, all.String(), want)
+	}
+	if got := e.Tokenizer.Decode(tokens, DecodeOptions{Special: true}); got != text {
+		t.Errorf("tokens decode to %q, want %q", got, text)
 	}
 }

@@ -27,17 +27,21 @@ type (
 func DefaultSampling() Sampling { return sample.Defaults() }
 
 // ChatPrompt renders messages with the model's template, for the start of the assistant's answer, and returns the text
-// and its tokens.
+// and its tokens. The texts of control tokens are read as these tokens where the template wrote them, and as plain text
+// where they stand in a message: a message cannot end its own turn or begin another's.
 func (e *Engine) ChatPrompt(messages []Message, o ChatOptions) (text string, tokens []int32, err error) {
 	t := e.Tokenizer
 	special := t.Special()
-	piece := func(id int32) string { return string(t.AppendPiece(nil, id, true)) }
-	o.BOS, o.EOS = piece(special.BOS), piece(special.EOS)
+	o.BOS, o.EOS = string(t.AppendPiece(nil, special.BOS, true)), string(t.AppendPiece(nil, special.EOS, true))
+	guard, messages, err := protect(t, messages)
+	if err != nil {
+		return "", nil, err
+	}
 	text, err = e.Template.Render(messages, o)
 	if err != nil {
 		return "", nil, err
 	}
-	tokens, err = t.Encode(nil, text, EncodeOptions{ParseSpecial: true})
+	tokens, err = t.Encode(nil, text, EncodeOptions{ParseSpecial: true, Guard: guard})
 	if err != nil {
 		return "", nil, err
 	}
@@ -45,5 +49,32 @@ func (e *Engine) ChatPrompt(messages []Message, o ChatOptions) (text string, tok
 	if t.AddsBOS() && (len(tokens) == 0 || tokens[0] != special.BOS) {
 		tokens = slices.Insert(tokens, 0, special.BOS)
 	}
-	return text, tokens, nil
+	return guard.Remove(text), tokens, nil
+}
+
+// protect returns the messages with their texts guarded against being read as control tokens.
+func protect(t *Tokenizer, messages []Message) (tokenizer.Guard, []Message, error) {
+	messages = slices.Clone(messages)
+	var texts []*string
+	for i := range messages {
+		m := &messages[i]
+		texts = append(texts, &m.Role, &m.Content, &m.ReasoningContent, &m.Name, &m.ToolCallID)
+		m.ToolCalls = slices.Clone(m.ToolCalls)
+		for j := range m.ToolCalls {
+			f := &m.ToolCalls[j].Function
+			texts = append(texts, &f.Name, &f.Arguments)
+		}
+	}
+	all := make([]string, len(texts))
+	for i, text := range texts {
+		all[i] = *text
+	}
+	guard, err := t.NewGuard(all...)
+	if err != nil {
+		return guard, nil, err
+	}
+	for _, text := range texts {
+		*text = guard.Protect(*text)
+	}
+	return guard, messages, nil
 }

@@ -91,6 +91,8 @@ func (t *Tokenizer) findByte(b byte) int32 {
 type EncodeOptions struct {
 	AddSpecial   bool // add the BOS and EOS, or CLS and SEP, that the model wants round a text
 	ParseSpecial bool // read the texts of control tokens as these tokens; never set this for what users type
+	// Guard, if set, is the one that protected parts of the text from ParseSpecial.
+	Guard Guard
 }
 
 // Encode appends the tokens of text to dst. The text may be any bytes; what is not UTF-8 is read as llama.cpp reads it.
@@ -193,7 +195,7 @@ func (e *encoder) encode(text string, opts EncodeOptions) {
 	start, afterSpecial := 0, true
 	for _, span := range e.spans {
 		if start < span.from {
-			e.encodeFragment(text[start:span.from], afterSpecial)
+			e.encodeFragment(opts.Guard.Remove(text[start:span.from]), afterSpecial)
 			afterSpecial = false
 		}
 		if span.id != None {
@@ -203,7 +205,7 @@ func (e *encoder) encode(text string, opts EncodeOptions) {
 		start = span.to
 	}
 	if start < len(text) {
-		e.encodeFragment(text[start:], afterSpecial)
+		e.encodeFragment(opts.Guard.Remove(text[start:]), afterSpecial)
 	}
 	if opts.AddSpecial && t.AddsEOS() {
 		if t.v.Model == WPM {
