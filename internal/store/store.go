@@ -3,6 +3,10 @@
 package store
 
 import (
+	"errors"
+	"io/fs"
+
+	"github.com/realm-ai/realm/internal/errs"
 	"github.com/realm-ai/realm/internal/gguf"
 )
 
@@ -15,7 +19,10 @@ type Entry struct {
 func Open(path string) (*Entry, error) {
 	f, err := gguf.Open(path)
 	if err != nil {
-		return nil, err
+		if _, named := errors.AsType[*fs.PathError](err); named {
+			return nil, err
+		}
+		return nil, errs.Wrap(err, path)
 	}
 	return &Entry{File: f}, nil
 }
