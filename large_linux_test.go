@@ -1,0 +1,83 @@
+package realm_test
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/realm-ai/realm"
+	"github.com/realm-ai/realm/internal/synth"
+)
+
+// anonymousBytes is the resident memory of this process that no file stands behind.
+func anonymousBytes(t *testing.T) int64 {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == "RssAnon:" {
+			kb, err := strconv.ParseInt(f[1], 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kb << 10
+		}
+	}
+	t.Skip("/proc/self/status has no RssAnon")
+	return 0
+}
+
+// TestOpenLargeModel opens a model of 668 MB: quickly, in memory that has nothing to do with its size, and hashed once.
+func TestOpenLargeModel(t *testing.T) {
+	if os.Getenv("REALM_LONG") != "1" {
+		t.Skip("writes 668 MB; REALM_LONG=1 runs it")
+	}
+	t.Setenv("REALM_CACHE", t.TempDir())
+	path := filepath.Join(t.TempDir(), "large.gguf")
+	if err := synth.WriteFile(t.Context(), path, "tinyllama-1.1b-q4_k_m", synth.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(path, old, old); err != nil {
+		t.Fatal(err)
+	}
+	before := anonymousBytes(t)
+	start := time.Now()
+	m, err := realm.Open(path, realm.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	opened := time.Since(start)
+	if opened > 100*time.Millisecond {
+		t.Errorf("opening took %v, want under 100 ms", opened)
+	}
+	s, err := m.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Forward(t.Context(), []int32{1, 2, 3}, 0); err != nil {
+		t.Fatal(err)
+	}
+	grown := anonymousBytes(t) - before
+	if grown > 64<<20 {
+		t.Errorf("%d MB of anonymous memory after a forward pass over every weight, want under 64", grown>>20)
+	}
+	times := [2]time.Duration{}
+	for i := range times {
+		start := time.Now()
+		if _, err := m.Digest(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		times[i] = time.Since(start)
+	}
+	if times[1] > 10*time.Millisecond {
+		t.Errorf("the digest took %v the second time: it was not remembered", times[1])
+	}
+	t.Logf("opened in %v, %d MB of anonymous memory, digest in %v, then %v", opened, grown>>20, times[0], times[1])
+}
