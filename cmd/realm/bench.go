@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"text/tabwriter"
+	"time"
+
+	"github.com/realm-ai/realm"
+	"github.com/realm-ai/realm/internal/cli"
+)
+
+const benchHelp = `
+Measures what llama-bench calls pp and tg. Prefill (pp): a prompt of -p tokens is computed into an empty session.
+Decode (tg): -n tokens are computed one at a time, beginning with BOS in an empty session. Token IDs are random with a
+fixed seed; nothing is sampled. Each is run once to warm up, decode for one token, and then -r times; speeds are the
+mean of the repetitions, with their sample standard deviation.
+
+--json prints one object: prefill_tps, decode_tps (null where skipped), their _stddev and _samples, load_ms, peak_bytes,
+resident_bytes, anonymous_bytes (resident, but of no file), model and settings.`
+
+// benchSeed fixes the token IDs.
+const benchSeed = 1
+
+// bench is a run of `realm bench`.
+type bench struct {
+	modelFlags
+	settings cli.BenchSettings
+	tokens   []int32 // BOS if there is one, then random ones
+
+	session  *realm.Session
+	progress *cli.Progress
+	done     int // tokens of all runs
+	total    int
+}
+
+func benchCommand() *cli.Command {
+	c := &cli.Command{
+		Name:  "bench",
+		Short: "measure prompt and decode speed",
+		Usage: []string{"bench -m FILE [flags]"},
+		Long:  benchHelp,
+	}
+	b := &bench{settings: cli.BenchSettings{PromptTokens: 512, DecodeTokens: 128, Repetitions: 3}}
+	asJSON := false
+	c.Flags.Int(&b.settings.PromptTokens, "p, n-prompt", "tokens of the prompt; 0 skips prefill")
+	c.Flags.Int(&b.settings.DecodeTokens, "n, n-gen", "tokens to decode; 0 skips decode")
+	c.Flags.Int(&b.settings.Repetitions, "r, repetitions", "repetitions of each")
+	c.Flags.Bool(&asJSON, "json", "print one JSON object")
+	c.Flags.Group("Model")
+	b.declare(&c.Flags)
+	c.Run = func(ctx context.Context, env *cli.Env, _ []string) error {
+		if b.settings.PromptTokens < 0 || b.settings.DecodeTokens < 0 || b.settings.Repetitions < 1 {
+			return c.Usagef("want -p and -n from 0 on, and -r from 1 on")
+		}
+		if err := b.check(c); err != nil {
+			return err
+		}
+		ctx, stop := env.Cancelable(ctx)
+		defer stop()
+		result, err := b.run(ctx, env)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return env.WriteJSON(result)
+		}
+		return writeBench(env, result)
+	}
+	return c
+}
+
+func (b *bench) run(ctx context.Context, env *cli.Env) (*cli.BenchResult, error) {
+	model, session, load, err := b.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer model.Close()
+	b.session = session
+	b.tokens = benchTokens(model.Tokenizer(), max(b.settings.PromptTokens, b.settings.DecodeTokens))
+	info := model.Info()
+	b.settings.Threads, b.settings.ContextLength = info.Threads, info.ContextLength
+	b.settings.ChunkSize, b.settings.CacheType = b.options.ChunkSize, b.cacheType
+	b.progress = env.NewProgress("bench", cli.Tokens)
+	defer b.progress.Clear()
+
+	p, n, r := b.settings.PromptTokens, b.settings.DecodeTokens, b.settings.Repetitions
+	b.total = p*(r+1) + n*r + min(n, 1)
+	result := &cli.BenchResult{LoadMS: cli.Milliseconds(load), Model: b.name(info)}
+	if p > 0 {
+		if result.PrefillSamples, err = b.repeat(ctx, b.prefill, p, p); err != nil {
+			return nil, err
+		}
+		mean, stddev := cli.MeanStddev(result.PrefillSamples)
+		result.PrefillTPS, result.PrefillStddev = &mean, &stddev
+	}
+	if n > 0 {
+		if result.DecodeSamples, err = b.repeat(ctx, b.decode, n, 1); err != nil {
+			return nil, err
+		}
+		mean, stddev := cli.MeanStddev(result.DecodeSamples)
+		result.DecodeTPS, result.DecodeStddev = &mean, &stddev
+	}
+	result.Memory = cli.ReadMemory()
+	result.Settings = b.settings
+	return result, nil
+}
+
+// benchTokens makes n token IDs.
+func benchTokens(t *realm.Tokenizer, n int) []int32 {
+	random := rand.New(rand.NewPCG(benchSeed, 0))
+	tokens := make([]int32, n)
+	for i := range tokens {
+		tokens[i] = random.Int32N(int32(t.VocabSize()))
+	}
+	if bos := t.BOS(); bos >= 0 && n > 0 {
+		tokens[0] = bos
+	}
+	return tokens
+}
+
+// repeat runs f for warmup tokens and then, as often as asked for, for n tokens. It returns the tokens per second of
+// each repetition.
+func (b *bench) repeat(ctx context.Context, f func(ctx context.Context, tokens []int32) error, n, warmup int) ([]float64, error) {
+	if err := f(ctx, b.tokens[:warmup]); err != nil {
+		return nil, err
+	}
+	var samples []float64
+	for range b.settings.Repetitions {
+		start := time.Now()
+		if err := f(ctx, b.tokens[:n]); err != nil {
+			return nil, err
+		}
+		samples = append(samples, cli.Rate(n, time.Since(start)))
+	}
+	return samples, nil
+}
+
+// prefill computes tokens at once, from position 0.
+func (b *bench) prefill(ctx context.Context, tokens []int32) error {
+	_, err := b.session.Forward(ctx, tokens, 0)
+	b.advance(len(tokens))
+	return err
+}
+
+// decode computes tokens one at a time, from position 0.
+func (b *bench) decode(ctx context.Context, tokens []int32) error {
+	for i := range tokens {
+		if _, err := b.session.Forward(ctx, tokens[i:i+1], i); err != nil {
+			return err
+		}
+		b.advance(1)
+	}
+	return nil
+}
+
+func (b *bench) advance(n int) {
+	b.done += n
+	b.progress.Update(int64(b.done), int64(b.total))
+}
+
+func writeBench(env *cli.Env, r *cli.BenchResult) error {
+	w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
+	name := r.Model.Name
+	if name == "" {
+		name = r.Model.File
+	}
+	fmt.Fprintf(w, "model\t%s, architecture %s\n", cli.Printable(name), cli.Printable(r.Model.Architecture))
+	fmt.Fprintf(w, "threads\t%d\n", r.Settings.Threads)
+	fmt.Fprintf(w, "load\t%.1f ms\n", r.LoadMS)
+	if r.PrefillTPS != nil {
+		fmt.Fprintf(w, "prefill\tpp%d\t%.2f ± %.2f tokens/s\n", r.Settings.PromptTokens, *r.PrefillTPS, *r.PrefillStddev)
+	}
+	if r.DecodeTPS != nil {
+		fmt.Fprintf(w, "decode\ttg%d\t%.2f ± %.2f tokens/s\n", r.Settings.DecodeTokens, *r.DecodeTPS, *r.DecodeStddev)
+	}
+	fmt.Fprintf(w, "memory\tpeak %s, resident %s, of which %s is no file's\n",
+		cli.Bytes(float64(r.Peak)), cli.Bytes(float64(r.Resident)), cli.Bytes(float64(r.Anonymous)))
+	return w.Flush()
+}

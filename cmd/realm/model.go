@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/realm-ai/realm"
+	"github.com/realm-ai/realm/internal/cli"
+)
+
+// modelFlags say which model is to run, and how.
+type modelFlags struct {
+	path      string
+	cacheType string
+	options   realm.Options
+}
+
+// declare adds the flags to a command.
+func (m *modelFlags) declare(f *cli.Flags) {
+	m.cacheType = "f16"
+	f.String(&m.path, "m, model", "FILE", "the model, a GGUF file, or the first part of a split one")
+	f.Int(&m.options.Threads, "t, threads", "threads of arithmetic; 0 for one each processor. It changes no result")
+	f.Int(&m.options.ContextLength, "ctx", "context length in tokens; 0 for what the model was trained for")
+	f.Choice(&m.cacheType, "cache-type", []string{"f16", "f32"}, "number format of the KV cache")
+	f.Int(&m.options.ChunkSize, "chunk", "prompt tokens computed at a time; 0 for a good number. It changes no result")
+	f.String(&m.options.PreTokenizer, "pre", "NAME", "pre-tokenizer to use in place of the file's `tokenizer.ggml.pre`")
+}
+
+// check finds what is missing.
+func (m *modelFlags) check(c *cli.Command) error {
+	if m.path == "" {
+		return c.Usagef("-m FILE is missing: the model")
+	}
+	return nil
+}
+
+// open opens the model and a session, and says how long that took.
+func (m *modelFlags) open(ctx context.Context) (model *realm.Model, session *realm.Session, took time.Duration, err error) {
+	m.options.CacheF32 = m.cacheType == "f32"
+	start := time.Now()
+	model, err = realm.Open(m.path, m.options)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	session, err = model.NewSession()
+	if err == nil && ctx.Err() != nil {
+		err = cli.Interrupted
+	}
+	if err != nil {
+		_ = model.Close()
+		return nil, nil, 0, err
+	}
+	return model, session, time.Since(start), nil
+}
+
+// name says which model ran.
+func (m *modelFlags) name(i realm.Info) cli.ModelName {
+	return cli.ModelName{File: m.path, Name: i.Name, Architecture: i.Architecture}
+}
+
+// piece returns the bytes of a token, control tokens as their texts.
+func piece(t *realm.Tokenizer, id int32) string {
+	// A text does not begin with the space that SPM puts before it, so the token's own is seen the second time.
+	twice := t.Decode([]int32{id, id}, true)
+	return twice[len(twice)/2:]
+}

@@ -1,0 +1,103 @@
+package cli
+
+import (
+	"github.com/realm-ai/realm"
+)
+
+// RunResult is what `realm run --json` prints.
+type RunResult struct {
+	Text         string             `json:"text"`
+	Tokens       []int32            `json:"tokens"`        // of the answer, without the one that ended it
+	PromptTokens []int32            `json:"prompt_tokens"` // as the model got them
+	FinishReason realm.FinishReason `json:"finish_reason"`
+	Usage        Usage              `json:"usage"`
+	Timings      Timings            `json:"timings"`
+	Memory       Memory             `json:"memory"`
+	Model        ModelName          `json:"model"`
+	Settings     RunSettings        `json:"settings"`
+	LogitsSHA256 string             `json:"logits_sha256,omitempty"`
+	Logprobs     []TokenLogprobs    `json:"logprobs,omitempty"`
+}
+
+// Usage counts tokens.
+type Usage struct {
+	PromptTokens     int `json:"prompt_tokens"`
+	CachedTokens     int `json:"cached_tokens"` // of the prompt, those that were not computed again
+	CompletionTokens int `json:"completion_tokens"`
+}
+
+// Timings are in milliseconds.
+type Timings struct {
+	Load    float64 `json:"load_ms"`
+	Prefill float64 `json:"prefill_ms"` // for the prompt
+	Decode  float64 `json:"decode_ms"`  // for the answer
+}
+
+// ModelName says which model ran.
+type ModelName struct {
+	File         string `json:"file"`
+	Name         string `json:"name"`
+	Architecture string `json:"architecture"`
+}
+
+// RunSettings are the settings that `realm run` used, defaults included.
+type RunSettings struct {
+	Threads          int                `json:"threads"`
+	ContextLength    int                `json:"context_length"`
+	CacheType        string             `json:"cache_type"`
+	MaxTokens        int                `json:"max_tokens"` // 0 is no limit
+	Raw              bool               `json:"raw"`
+	System           *string            `json:"system"` // null where the prompt has none of ours
+	Stop             []string           `json:"stop"`
+	Seed             uint64             `json:"seed"`
+	Temperature      float32            `json:"temperature"`
+	TopK             int                `json:"top_k"`
+	TopP             float32            `json:"top_p"`
+	MinP             float32            `json:"min_p"`
+	RepeatPenalty    float32            `json:"repeat_penalty"`
+	FrequencyPenalty float32            `json:"frequency_penalty"`
+	PresencePenalty  float32            `json:"presence_penalty"`
+	RepeatLastN      int                `json:"repeat_last_n"`
+	LogitBias        map[int32]*float32 `json:"logit_bias"` // null bans a token
+}
+
+// TokenLogprobs is a token of the answer with the most probable ones in its place.
+type TokenLogprobs struct {
+	TokenLogprob
+	Top []TokenLogprob `json:"top"`
+}
+
+// TokenLogprob is a token and the natural logarithm of its probability, at least MinLogprob.
+type TokenLogprob struct {
+	ID      int32   `json:"id"`
+	Text    string  `json:"text"` // U+FFFD for bytes that are no whole character
+	Logprob float32 `json:"logprob"`
+}
+
+// MinLogprob stands for the logarithm of zero, which JSON cannot write. It is the number that OpenAI's API uses.
+const MinLogprob = -9999
+
+// BenchResult is what `realm bench --json` prints. Speeds are in tokens per second, null for what was skipped.
+type BenchResult struct {
+	PrefillTPS     *float64      `json:"prefill_tps"` // mean of the repetitions
+	PrefillStddev  *float64      `json:"prefill_tps_stddev"`
+	PrefillSamples []float64     `json:"prefill_tps_samples"`
+	DecodeTPS      *float64      `json:"decode_tps"`
+	DecodeStddev   *float64      `json:"decode_tps_stddev"`
+	DecodeSamples  []float64     `json:"decode_tps_samples"`
+	LoadMS         float64       `json:"load_ms"`
+	Memory                       // peak_bytes, resident_bytes, anonymous_bytes
+	Model          ModelName     `json:"model"`
+	Settings       BenchSettings `json:"settings"`
+}
+
+// BenchSettings are the settings that `realm bench` used, defaults included.
+type BenchSettings struct {
+	PromptTokens  int    `json:"prompt_tokens"`
+	DecodeTokens  int    `json:"decode_tokens"`
+	Threads       int    `json:"threads"`
+	Repetitions   int    `json:"repetitions"`
+	ContextLength int    `json:"context_length"`
+	ChunkSize     int    `json:"chunk_size"` // 0 is the engine's default
+	CacheType     string `json:"cache_type"`
+}

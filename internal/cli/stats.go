@@ -1,0 +1,19 @@
+package cli
+
+import "math"
+
+// MeanStddev returns the mean of samples and their sample standard deviation, which is 0 for a single one, as
+// llama-bench does.
+func MeanStddev(samples []float64) (mean, stddev float64) {
+	for _, x := range samples {
+		mean += x
+	}
+	mean /= float64(len(samples))
+	if len(samples) < 2 {
+		return mean, 0
+	}
+	for _, x := range samples {
+		stddev += (x - mean) * (x - mean)
+	}
+	return mean, math.Sqrt(stddev / float64(len(samples)-1))
+}
