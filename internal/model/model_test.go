@@ -16,6 +16,7 @@ import (
 	"github.com/realm-ai/realm/internal/kernel"
 	"github.com/realm-ai/realm/internal/kvcache"
 	"github.com/realm-ai/realm/internal/model"
+	"github.com/realm-ai/realm/internal/quant"
 	"github.com/realm-ai/realm/internal/synth"
 )
 
@@ -312,5 +313,25 @@ func TestLoadRejects(t *testing.T) {
 		if !errors.Is(err, c.code) || !strings.Contains(err.Error(), c.message) {
 			t.Errorf("%v: error %v, want code %s and %q", c.metadata, err, c.code.Name(), c.message)
 		}
+	}
+}
+
+// TestDTypesAgree compares what the container and the numbers say of a dtype: each has a table of its own, since neither
+// package knows the other.
+func TestDTypesAgree(t *testing.T) {
+	n := 0
+	for id := range uint32(64) {
+		q, g := quant.DType(id), gguf.DType(id)
+		if !q.Supported() {
+			continue
+		}
+		n++
+		if q.String() != g.String() || q.BlockSize() != g.BlockSize() || q.BlockBytes() != g.BlockBytes() {
+			t.Errorf("dtype %d: quant has %v, %d weights in %d bytes; gguf has %v, %d in %d",
+				id, q, q.BlockSize(), q.BlockBytes(), g, g.BlockSize(), g.BlockBytes())
+		}
+	}
+	if n != 15 {
+		t.Errorf("%d dtypes are supported, want 15", n)
 	}
 }
