@@ -92,11 +92,12 @@ func TestInterruptAnswer(t *testing.T) {
 	}
 }
 
-// TestInterruptPrompt stops while a prompt is computed that takes minutes.
+// TestInterruptPrompt stops while a prompt is computed that takes minutes. What has begun is finished: a layer, here of
+// 32 tokens, which takes some 50 ms, so that a slow machine passes too.
 func TestInterruptPrompt(t *testing.T) {
 	model := filepath.Join(t.TempDir(), "model.gguf")
 	succeed(t, "", "synth", "smollm2-135m-q4_1", model)
-	p := start(t, "run", "-m", model, "--raw", "-p", strings.Repeat("all of these words ", 800), "--json")
+	p := start(t, "run", "-m", model, "--raw", "-p", strings.Repeat("all of these words ", 800), "--json", "--chunk", "32")
 	time.Sleep(700 * time.Millisecond) // opening takes a tenth of it
 	if rest := p.interrupt(t, os.Interrupt); rest != "" {
 		t.Errorf("printed %q", rest)

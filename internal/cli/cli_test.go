@@ -116,7 +116,7 @@ func TestOutputFails(t *testing.T) {
 		code   int
 	}{
 		{&os.PathError{Op: "write", Path: "|1", Err: syscall.EPIPE}, "", 141},
-		{syscall.ENOSPC, "realm: standard output: no space left on device\n", 11},
+		{&os.PathError{Op: "write", Path: "|1", Err: syscall.ENOSPC}, "realm: standard output: no space left on device\n", 11},
 	} {
 		env := newEnv(strings.NewReader(""))
 		env.Stdout = bufio.NewWriter(brokenWriter{tc.err})

@@ -59,6 +59,9 @@ func outputError(err error) error {
 	if errors.Is(err, syscall.EPIPE) {
 		return err
 	}
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		err = path.Err // its path is the name that os gives to the stream
+	}
 	return Errorf(realm.CodeIO, "standard output: %w", err)
 }
 
