@@ -18,9 +18,10 @@ type Description struct {
 
 // KeyValue is a pair of a file's metadata.
 type KeyValue struct {
-	Key   string
-	Type  string // "u32", "str", "arr[str]", ...
-	Value any    // a bool, string or number, or a []any of them
+	Key    string
+	Type   string // "u32", "str", "arr[str]", ...
+	Value  any    // a bool, string or number, or a []any of them
+	Length int    // elements of an array, of which Value may have only the first
 }
 
 // Tensor describes a tensor of a file.

@@ -42,6 +42,10 @@ func (t *Tokenizer) Decode(tokens []int32, special bool) string {
 	return t.t.Decode(tokens, engine.DecodeOptions{Special: special})
 }
 
+// Piece returns the bytes that one token stands for, which may be part of a character: with special, a control token's
+// text, else nothing for it.
+func (t *Tokenizer) Piece(id int32, special bool) []byte { return t.t.AppendPiece(nil, id, special) }
+
 // NewDecoder returns a decoder for tokens that come one at a time, which gives whole UTF-8 characters only.
 func (t *Tokenizer) NewDecoder(special bool) *Decoder { return &Decoder{t.t.NewDecoder(special)} }
 

@@ -84,7 +84,7 @@ func (r *run) generate(ctx context.Context, request realm.Request, write func(st
 func (r *run) logprobs(c realm.Chunk) cli.TokenLogprobs {
 	t := r.model.Tokenizer()
 	entry := func(id int32, logprob float32) cli.TokenLogprob {
-		return cli.TokenLogprob{ID: id, Text: piece(t, id), Logprob: max(logprob, cli.MinLogprob)}
+		return cli.TokenLogprob{ID: id, Text: string(t.Piece(id, true)), Logprob: max(logprob, cli.MinLogprob)}
 	}
 	out := cli.TokenLogprobs{TokenLogprob: entry(c.Token, c.Logprob), Top: []cli.TokenLogprob{}}
 	for _, l := range c.TopLogprobs {

@@ -43,12 +43,15 @@ func inspectCommand() *cli.Command {
 }
 
 func inspect(ctx context.Context, env *cli.Env, path string, digest, all bool) (*cli.InspectResult, error) {
-	// Arrays are read whole even where few elements are shown, to know how many there are.
-	description, err := realm.Inspect(path, 0)
+	shown := cli.ShownElements
+	if all {
+		shown = 0
+	}
+	description, err := realm.Inspect(path, shown)
 	if err != nil {
 		return nil, err
 	}
-	result := cli.NewInspectResult(path, description, all)
+	result := cli.NewInspectResult(path, description)
 	if model, err := realm.Open(path, realm.Options{}); err != nil {
 		result.Reason = err.Error()
 	} else {

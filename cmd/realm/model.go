@@ -57,10 +57,3 @@ func (m *modelFlags) open(ctx context.Context) (model *realm.Model, session *rea
 func (m *modelFlags) name(i realm.Info) cli.ModelName {
 	return cli.ModelName{File: m.path, Name: i.Name, Architecture: i.Architecture}
 }
-
-// piece returns the bytes of a token, control tokens as their texts.
-func piece(t *realm.Tokenizer, id int32) string {
-	// A text does not begin with the space that SPM puts before it, so the token's own is seen the second time.
-	twice := t.Decode([]int32{id, id}, true)
-	return twice[len(twice)/2:]
-}

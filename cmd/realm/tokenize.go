@@ -55,7 +55,7 @@ func tokenizeCommand() *cli.Command {
 			return env.WriteJSON(append([]int32{}, tokens...)) // [] and not null where there are none
 		}
 		for _, id := range tokens {
-			if _, err := fmt.Fprintf(env.Stdout, "%d\t%s\n", id, strconv.Quote(piece(t, id))); err != nil {
+			if _, err := fmt.Fprintf(env.Stdout, "%d\t%s\n", id, strconv.Quote(string(t.Piece(id, true)))); err != nil {
 				return err
 			}
 		}

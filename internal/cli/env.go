@@ -50,10 +50,12 @@ func isTerminal(f *os.File) bool {
 }
 
 // Cancelable returns a context that ends with the first signal. The next signal has the effect it has on a process that
-// catches none, in case the command does not end.
-func (e *Env) Cancelable(ctx context.Context) (context.Context, context.CancelFunc) {
+// catches none, in case the command does not end. After stop, signals are left to others.
+func (e *Env) Cancelable(ctx context.Context) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
+	stopped := make(chan struct{})
 	go func() {
+		defer close(stopped)
 		select {
 		case <-e.Signals:
 			signal.Reset(os.Interrupt, syscall.SIGTERM)
@@ -61,7 +63,10 @@ func (e *Env) Cancelable(ctx context.Context) (context.Context, context.CancelFu
 		case <-ctx.Done():
 		}
 	}()
-	return ctx, cancel
+	return ctx, func() {
+		cancel()
+		<-stopped
+	}
 }
 
 // WriteText writes text of a model and flushes it. On a terminal, control characters but for newlines and tabs become

@@ -80,26 +80,21 @@ type TensorInfo struct {
 	Bytes int64    `json:"bytes"`
 }
 
-// shownElements is how much of an array is shown unless all of it is asked for.
-const shownElements = 8
+// ShownElements is how much of an array is shown unless all of it is asked for.
+const ShownElements = 8
 
-// NewInspectResult puts together what a file says of itself, with the arrays of its metadata cut unless all is set.
-func NewInspectResult(path string, d *realm.Description, all bool) *InspectResult {
+// NewInspectResult puts together what a file says of itself.
+func NewInspectResult(path string, d *realm.Description) *InspectResult {
 	r := &InspectResult{
 		File: path, Version: d.Version, Parts: d.Parts, FileBytes: d.FileBytes, TensorBytes: d.TensorBytes,
 		Metadata: map[string]MetadataValue{}, DTypes: []DTypeTotal{}, Tensors: []TensorInfo{},
 	}
 	for _, kv := range d.Metadata {
 		v := MetadataValue{Type: kv.Type}
-		value := kv.Value
-		if list, ok := value.([]any); ok {
-			n := len(list)
-			v.Length = &n
-			if !all {
-				value = list[:min(n, shownElements)]
-			}
+		if _, ok := kv.Value.([]any); ok {
+			v.Length = &kv.Length
 		}
-		v.Value = jsonValue(value)
+		v.Value = jsonValue(kv.Value)
 		r.Metadata[kv.Key] = v
 		r.keys = append(r.keys, kv.Key)
 	}

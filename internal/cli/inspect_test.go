@@ -9,8 +9,9 @@ import (
 	"github.com/realm-ai/realm"
 )
 
-// description is of a file that nobody would want.
-func description() *realm.Description {
+// description is of a file with an array of 20 elements, of which it has the first ones.
+// description is of a file with an array of 20 elements, of which it has the first ones.
+func description(shown int) *realm.Description {
 	ids := make([]any, 20)
 	for i := range ids {
 		ids[i] = int32(i)
@@ -22,9 +23,9 @@ func description() *realm.Description {
 			{Key: "a\x1b[2J", Type: "str", Value: "clear\x1b[2J " + strings.Repeat("long ", 20)},
 			{Key: "nan", Type: "f32", Value: float32(math.NaN())},
 			{Key: "inf", Type: "f64", Value: math.Inf(-1)},
-			{Key: "ids", Type: "arr[i32]", Value: ids},
+			{Key: "ids", Type: "arr[i32]", Value: ids[:shown], Length: 20},
 			{Key: "none", Type: "arr[str]", Value: []any{}},
-			{Key: "nested", Type: "arr[arr]", Value: []any{[]uint8{1, 2}, []float32{float32(math.Inf(1))}}},
+			{Key: "nested", Type: "arr[arr]", Value: []any{[]uint8{1, 2}, []float32{float32(math.Inf(1))}}, Length: 2},
 		},
 		Tensors: []realm.Tensor{
 			{Name: "small", DType: "F32", Shape: []uint64{10}, Bytes: 40},
@@ -35,7 +36,7 @@ func description() *realm.Description {
 }
 
 func TestInspectJSON(t *testing.T) {
-	r := NewInspectResult("x.gguf", description(), false)
+	r := NewInspectResult("x.gguf", description(ShownElements))
 	r.Reason = "because"
 	data, err := json.Marshal(r)
 	if err != nil {
@@ -58,7 +59,7 @@ func TestInspectJSON(t *testing.T) {
 			t.Errorf("%s\nis not in\n%s", want, data)
 		}
 	}
-	all, err := json.Marshal(NewInspectResult("x.gguf", description(), true))
+	all, err := json.Marshal(NewInspectResult("x.gguf", description(20)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +69,7 @@ func TestInspectJSON(t *testing.T) {
 }
 
 func TestInspectText(t *testing.T) {
-	r := NewInspectResult("x.gguf", description(), false)
+	r := NewInspectResult("x.gguf", description(ShownElements))
 	r.SHA256 = "abc"
 	r.SetModel(realm.Info{
 		Architecture: "llama", Layers: 2, TrainedLength: 1024, CacheBytesPerToken: 23040,
@@ -97,7 +98,7 @@ func TestInspectText(t *testing.T) {
 		t.Error("an escape sequence of the file reaches the terminal")
 	}
 	b.Reset()
-	all := NewInspectResult("x.gguf", description(), true)
+	all := NewInspectResult("x.gguf", description(20))
 	all.Reason = "no"
 	if err := all.WriteText(&b, true); err != nil {
 		t.Fatal(err)

@@ -3,8 +3,7 @@
 package store
 
 import (
-	"errors"
-	"io/fs"
+	"strings"
 
 	"github.com/realm-ai/realm/internal/errs"
 	"github.com/realm-ai/realm/internal/gguf"
@@ -19,7 +18,7 @@ type Entry struct {
 func Open(path string) (*Entry, error) {
 	f, err := gguf.Open(path)
 	if err != nil {
-		if _, named := errors.AsType[*fs.PathError](err); named {
+		if strings.Contains(err.Error(), path) {
 			return nil, err
 		}
 		return nil, errs.Wrap(err, path)
@@ -38,11 +37,12 @@ type Tensor struct {
 	Bytes int64
 }
 
-// KeyValue is a pair of a file's metadata. Value is a bool, string, number or slice of these, as Type says.
+// KeyValue is a pair of a file's metadata.
 type KeyValue struct {
-	Key   string
-	Type  string // "u32", "str", "arr[str]", ...
-	Value any
+	Key    string
+	Type   string // "u32", "str", "arr[str]", ...
+	Value  any    // a bool, string or number, or a []any of them
+	Length int    // elements of an array, of which Value may have only the first
 }
 
 // Description is what a file says of itself.
@@ -69,6 +69,7 @@ func (e *Entry) Describe(maxElements int) Description {
 			continue
 		}
 		kv.Type += "[" + v.Elem().String() + "]"
+		kv.Length = v.Len()
 		elements := []any{}
 		for x := range v.Elements() {
 			if maxElements > 0 && len(elements) == maxElements {

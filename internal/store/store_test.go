@@ -135,7 +135,7 @@ func TestDescribe(t *testing.T) {
 		t.Errorf("got %+v", d)
 	}
 	for _, kv := range d.Metadata {
-		if list, ok := kv.Value.([]any); kv.Key == "list" && (!ok || len(list) != 2 || kv.Type != "arr[i32]") {
+		if list, ok := kv.Value.([]any); kv.Key == "list" && (!ok || len(list) != 2 || kv.Length != 3 || kv.Type != "arr[i32]") {
 			t.Errorf("got %+v", kv)
 		}
 		if kv.Key == "general.name" && (kv.Value != "one" || !strings.HasPrefix(kv.Type, "str")) {
