@@ -26,15 +26,16 @@ type Options struct {
 	ContextLength int    // positions of a session; 0 for what the model was trained for, which is also the most
 	CacheBytes    int64  // of KV cache for all sessions together; 0 for no limit
 	CacheF32      bool   // keep keys and values in float32 rather than F16
-	ChunkSize     int    // tokens of a prompt that are computed at a time; 0 for DefaultChunkSize
+	ChunkSize     int    // tokens of a prompt that are computed at a time; 0 for what takes some 50 ms
 	PreTokenizer  string // replaces the file's `tokenizer.ggml.pre`
 }
 
-// DefaultChunkSize is the number of prompt tokens computed at a time: enough for a row of weights that was read once to
-// serve many tokens, few enough that other sessions wait a moment only.
+// DefaultChunkSize is the most prompt tokens that are computed at a time unless Options say otherwise: enough for a row
+// of weights that was read once to serve many.
 const DefaultChunkSize = 128
 
-// Engine runs one model for any number of sessions. It is safe for concurrent use: steps of sessions take turns.
+// Engine runs one model for any number of sessions. It is safe for concurrent use: what sessions want computed at one
+// time is computed as one batch (schedule.go).
 type Engine struct {
 	Model     *model.Model
 	Tokenizer *tokenizer.Tokenizer
@@ -46,8 +47,9 @@ type Engine struct {
 	pool    *kernel.Pool
 	cache   *kvcache.Cache
 
-	step  sync.Mutex // held for a chunk or a layer
-	state *model.State
+	schedule schedule
+	step     sync.Mutex // held for a turn of the scheduler or a layer
+	state    *model.State
 
 	life lifetime
 }
@@ -77,9 +79,6 @@ func New(f *gguf.File, o Options, released func()) (*Engine, error) {
 	}
 	if o.ContextLength == 0 {
 		o.ContextLength = m.Config.ContextLength
-	}
-	if o.ChunkSize == 0 {
-		o.ChunkSize = DefaultChunkSize
 	}
 	e := &Engine{Model: m, Tokenizer: t, options: o, Template: chat.Fallback()}
 	if source, ok := f.String("tokenizer.chat_template"); ok {

@@ -116,7 +116,7 @@ func (s *Session) Fork(position int) (*Session, error) {
 
 // Forward computes tokens at position, position+1, ... and returns the logits, (vocab), of the last one, valid until the
 // session's next call. What stood at and beyond position is dropped; position is at most Position(). Where it fails the
-// session ends at position or, between two chunks of a long prompt, beyond it.
+// session ends at position or, within a long prompt, beyond it.
 func (s *Session) Forward(ctx context.Context, tokens []int32, position int) ([]float32, error) {
 	if err := s.begin(); err != nil {
 		return nil, err
@@ -133,35 +133,10 @@ func (s *Session) forward(ctx context.Context, tokens []int32, position int) ([]
 		return nil, err
 	}
 	s.truncate(position)
-	for len(tokens) > 0 {
-		n := min(len(tokens), s.e.options.ChunkSize)
-		if err := s.chunk(stopping{ctx, s}, tokens[:n], n == len(tokens)); err != nil {
-			return nil, err
-		}
-		tokens = tokens[n:]
+	if err := s.e.compute(ctx, s, tokens); err != nil {
+		return nil, err
 	}
 	return s.logits, nil
-}
-
-// chunk computes tokens at the end of the session, and on the last one of a prompt the logits.
-func (s *Session) chunk(ctx context.Context, tokens []int32, last bool) error {
-	e := s.e
-	position := s.Position()
-	var want []int
-	if last {
-		want = []int{len(tokens) - 1}
-	}
-	e.step.Lock()
-	defer e.step.Unlock()
-	err := e.state.Forward(ctx, tokens, []model.Segment{{Seq: s.seq, Position: position, N: len(tokens)}}, want, s.logits)
-	if err != nil {
-		s.truncate(position) // layers that were computed are ahead of the others
-		return err
-	}
-	if len(s.tokens) == position {
-		s.tokens = append(s.tokens, tokens...)
-	}
-	return nil
 }
 
 func (s *Session) checkPositions(position, n int) error {

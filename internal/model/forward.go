@@ -80,6 +80,17 @@ func ContextError(err error) error {
 	return err
 }
 
+// Reserve makes room in every layer of a sequence for n positions from position on, where it ends afterwards, as
+// ForwardLayer does for its layer. Where it fails, layers may have different lengths.
+func (m *Model) Reserve(seq *kvcache.Sequence, position, n int) error {
+	for layer := range m.Config.Layers {
+		if err := seq.Reserve(layer, position, n); err != nil {
+			return cacheError(err, layer)
+		}
+	}
+	return nil
+}
+
 // Embed writes the tokens' embeddings, (tokens, hidden), to x.
 func (m *Model) Embed(x []float32, tokens []int32) error {
 	for i, t := range tokens {

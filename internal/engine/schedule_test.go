@@ -1,0 +1,123 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/realm-ai/realm/internal/errs"
+)
+
+// TestPick holds a turn to its composition: answers first, then prompts as far as their time goes.
+func TestPick(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		chunk int
+		pace  time.Duration
+		queue []int  // tokens of the steps that wait
+		want  string // token counts that the turns take, in order
+	}{
+		{"a prompt alone, pace unknown", 0, 0, []int{100}, "[8] [8] [8] [8]"},
+		{"a prompt alone, fast", 0, turnTime / 1000, []int{300}, "[128] [128] [44]"},
+		{"a prompt alone, slow", 0, 2 * turnTime, []int{3}, "[1] [1] [1]"},
+		{"a prompt alone, chunk asked for", 512, 2 * turnTime, []int{600}, "[512] [88]"},
+		{"answers go first", 0, turnTime / 10, []int{25, 1, 1}, "[1 1 10] [10] [5]"},
+		{"a chunk asked for is a limit with others", 4, turnTime / 10, []int{25, 1}, "[1 4] [4] [4] [4]"},
+		{"prompts share a turn", 0, turnTime / 10, []int{4, 3, 9}, "[4 3 3] [6]"},
+		{"prompts take turns", 0, turnTime / 10, []int{25, 15}, "[10] [10] [10] [5 5]"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e, _ := newEngine(t, "tiny-llama-q8_0", Options{ChunkSize: c.chunk})
+			e.schedule.pace = c.pace
+			for _, n := range c.queue {
+				e.schedule.queue = append(e.schedule.queue, &step{s: newSession(t, e), tokens: make([]int32, n)})
+			}
+			got := ""
+			for range 4 {
+				var counts []int
+				for _, p := range e.pick() {
+					counts = append(counts, p.n)
+					if p.tokens = p.tokens[p.n:]; len(p.tokens) > 0 {
+						e.schedule.queue = append(e.schedule.queue, p.step)
+					}
+				}
+				if counts != nil {
+					got += fmt.Sprint(counts) + " "
+				}
+			}
+			if got != c.want+" " {
+				t.Errorf("turns took %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestPickIsBounded(t *testing.T) {
+	e, _ := newEngine(t, "tiny-llama-q8_0", Options{})
+	s := newSession(t, e)
+	for range 3 * maxSteps {
+		e.schedule.queue = append(e.schedule.queue, &step{s: s, tokens: []int32{1}})
+	}
+	if n := len(e.pick()); n != maxSteps || len(e.schedule.queue) != 2*maxSteps {
+		t.Errorf("a turn took %d steps, %d wait", n, len(e.schedule.queue))
+	}
+}
+
+// TestBatchedSessions runs sessions in step with one another, which is when they meet in batches, and fails some of
+// them in the middle.
+func TestBatchedSessions(t *testing.T) {
+	e, _ := newEngine(t, "tiny-qwen3-q4_k", Options{})
+	text := encode(t, e, story)
+	const sessions, steps = 6, 12
+	// Mostly single tokens, now and then a short prompt.
+	input := func(session, step int) []int32 {
+		n := 1
+		if step%4 == 3 {
+			n = 2 + 3*session
+		}
+		return text[session+step:][:n]
+	}
+	var want [sessions][steps]string
+	for i := range sessions {
+		s := newSession(t, e)
+		for j := range steps {
+			logits, err := s.Forward(t.Context(), input(i, j), s.Position())
+			if err != nil {
+				t.Fatal(err)
+			}
+			want[i][j] = bits(logits)
+		}
+	}
+	var wg sync.WaitGroup
+	for i := range sessions {
+		wg.Go(func() {
+			s, err := e.NewSession()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer s.Close()
+			for j := range steps {
+				if i == sessions-1 && j == steps/2 {
+					ctx, cancel := context.WithCancel(t.Context())
+					cancel()
+					if _, err := s.Forward(ctx, text, s.Position()); !errors.Is(err, errs.Canceled) {
+						t.Errorf("a cancelled step: %v", err)
+					}
+					if _, err := s.Forward(t.Context(), []int32{1 << 30}, s.Position()); !errors.Is(err, errs.InvalidArgument) {
+						t.Errorf("a step with no token: %v", err)
+					}
+				}
+				logits, err := s.Forward(t.Context(), input(i, j), s.Position())
+				if err != nil || bits(logits) != want[i][j] {
+					t.Errorf("session %d, step %d: other logits than alone (%v)", i, j, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
