@@ -1,0 +1,68 @@
+package cpu
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestChoose(t *testing.T) {
+	all := sets{Generic: true, NEON: true, AVX2: true, AVX512: true}
+	amd64 := sets{Generic: true, AVX2: true, AVX512: true}
+	old := sets{Generic: true, AVX2: true}
+	arm64 := sets{Generic: true, NEON: true}
+	none := sets{Generic: true}
+	for _, tc := range []struct {
+		asked string
+		can   sets
+		want  Set
+	}{
+		{"", amd64, AVX512},
+		{"", old, AVX2},
+		{"", arm64, NEON},
+		{"", none, Generic},
+		{"avx512", amd64, AVX512},
+		{"AVX512", amd64, AVX512},
+		{"avx512", old, AVX2},
+		{"avx512", none, Generic},
+		{"avx2", amd64, AVX2},
+		{"avx2", none, Generic},
+		{"neon", amd64, Generic},
+		{"neon", arm64, NEON},
+		{"generic", all, Generic},
+		{"sse9", amd64, AVX512},
+	} {
+		if got := choose(tc.asked, tc.can); got != tc.want {
+			t.Errorf("%q of %v: %v, want %v", tc.asked, tc.can, got, tc.want)
+		}
+	}
+}
+
+// TestAvailable compares the answer with Linux's, where there is one.
+func TestAvailable(t *testing.T) {
+	if !Available(Generic) {
+		t.Error("no generic kernels")
+	}
+	if s := Chosen(); !Available(s) {
+		t.Errorf("%v is chosen, but not available", s)
+	}
+	info, err := os.ReadFile("/proc/cpuinfo")
+	_, flags, found := strings.Cut(string(info), "flags\t")
+	if err != nil || !found || !assembly {
+		t.Skip("nothing to compare with")
+	}
+	flags, _, _ = strings.Cut(flags, "\n")
+	flags += " "
+	for s, need := range map[Set]string{
+		AVX2:   "avx2 fma f16c",
+		AVX512: "avx2 fma f16c avx512f avx512bw avx512dq avx512vl avx512_vnni",
+	} {
+		want := true
+		for f := range strings.FieldsSeq(need) {
+			want = want && strings.Contains(flags, " "+f+" ")
+		}
+		if Available(s) != want {
+			t.Errorf("%v: available %v, want %v", s, Available(s), want)
+		}
+	}
+}

@@ -1,0 +1,46 @@
+//go:build amd64 && !purego
+
+package cpu
+
+// cpuid runs CPUID with the given EAX and ECX.
+func cpuid(leaf, sub uint32) (a, b, c, d uint32)
+
+// xgetbv returns the low half of XCR0, the register state that the operating system saves. It needs OSXSAVE.
+func xgetbv() uint32
+
+// detect asks the processor. Bits are those of CPUID in the Intel 64 and IA-32 Architectures Software Developer's
+// Manual, volume 2A, tables 3-8 and following; what the system must save is in volume 1, sections 14.3 and 15.2.
+func detect() sets {
+	can := sets{Generic: true}
+	maxLeaf, _, _, _ := cpuid(0, 0)
+	if maxLeaf < 7 {
+		return can
+	}
+	const (
+		fma     = 1 << 12 // leaf 1, ECX
+		osxsave = 1 << 27
+		avx     = 1 << 28
+		f16c    = 1 << 29
+
+		avx2     = 1 << 5 // leaf 7, EBX
+		avx512f  = 1 << 16
+		avx512dq = 1 << 17
+		avx512bw = 1 << 30
+		avx512vl = 1 << 31
+
+		vnni = 1 << 11 // leaf 7, ECX
+
+		stateYMM = 1<<1 | 1<<2 // XCR0: XMM, and the upper halves of YMM
+		stateZMM = stateYMM | 1<<5 | 1<<6 | 1<<7
+	)
+	has := func(word, bits uint32) bool { return word&bits == bits }
+	_, _, c1, _ := cpuid(1, 0)
+	_, b7, c7, _ := cpuid(7, 0)
+	if !has(c1, osxsave|avx|fma|f16c) {
+		return can
+	}
+	saved := xgetbv()
+	can[AVX2] = has(b7, avx2) && has(saved, stateYMM)
+	can[AVX512] = can[AVX2] && has(b7, avx512f|avx512dq|avx512bw|avx512vl) && has(c7, vnni) && has(saved, stateZMM)
+	return can
+}
