@@ -14,7 +14,7 @@ import (
 // Set is a set of kernels, named after the CPU features that it needs.
 type Set uint8
 
-// The sets, each after those that may stand in for it. Every one of them gives the same bytes (DESIGN section 5).
+// The sets, each after those that may stand in for it: on a processor without AVX-512, AVX512 means AVX2. Every one of them gives the same bytes (DESIGN section 5).
 const (
 	Generic Set = iota // plain Go
 	NEON               // arm64 with the dot product instructions
@@ -51,9 +51,8 @@ var (
 // sets says which sets can run.
 type sets [len(names)]bool
 
-// choose picks the best set that can run, unless asked for one by name. One that cannot run gives way to the next
-// lower one that can, which for AVX512 is AVX2 and for all others Generic: never to more than was asked for. A name that
-// nobody knows asks for nothing.
+// choose picks the best set that can run, unless asked for one by name. One that cannot run gives way to the next one
+// before it that can, never to one after it. A name that nobody knows asks for nothing.
 func choose(asked string, can sets) Set {
 	best, known := Parse(asked)
 	if !known {
