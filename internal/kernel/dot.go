@@ -1,5 +1,7 @@
 package kernel
 
+import "math"
+
 // The integer dot products. A 64-bit word holds several small numbers as the coefficients of a polynomial (in 2^16 or
 // 2^32), and the multiplication of two words is the product of the polynomials: with one side's coefficients in reverse
 // order, the coefficient that ends in the top field is a dot product, for one multiplication. Coefficients are signed
@@ -173,7 +175,16 @@ func accumulate(acc *[lanes]float32, ls *[lanes]lane) {
 		}
 		a0, a1, a2, a3 = r0, r1, r2, r3
 	}
-	*acc = [lanes]float32{a0, a1, a2, a3}
+	*acc = [lanes]float32{quiet(a0), quiet(a1), quiet(a2), quiet(a3)}
+}
+
+// quiet returns v, or the one NaN that products have: which of its many bit patterns comes out of a sum depends on the
+// order of operands and on the architecture.
+func quiet(v float32) float32 {
+	if v != v {
+		return math.Float32frombits(0x7fc00000)
+	}
+	return v
 }
 
 // dotFloats is the product of a float row and activations: 16 sums, of the elements whose index has the same remainder

@@ -13,14 +13,15 @@ type Input struct {
 
 // quantized is activations in 8 bits, in blocks that share a scale.
 type quantized struct {
-	ready         bool // d, q and sums are of the present activations
-	hasNib, hasBy bool // so are nib and by
-	block         int
-	d             []float32 // (T, N/block) scales
-	q             []int8    // (T, N)
-	sums          []int32   // (T, N/sumsOf) sums of q
-	nib           []uint64  // (T, N/4) q as dotNibbles wants it
-	by            []uint64  // (T, N/2) q as dotBytes wants it
+	ready                    bool // d, q and sums are of the present activations
+	hasNib, hasBy, hasStream bool // so are nib, by and stream
+	block                    int
+	d                        []float32 // (T, N/block) scales
+	q                        []int8    // (T, N)
+	sums                     []int32   // (T, N/sumsOf) sums of q
+	nib                      []uint64  // (T, N/4) q as dotNibbles wants it
+	by                       []uint64  // (T, N/2) q as dotBytes wants it
+	stream                   []uint32  // all of it as kernels for strips want it
 }
 
 // Set makes in the input x, which holds T x N activations and must not change until the products are done.
@@ -31,7 +32,7 @@ func (in *Input) Set(x []float32, t, n int) {
 }
 
 func (q *quantized) reset(block int) {
-	q.ready, q.hasNib, q.hasBy, q.block = false, false, false, block
+	q.ready, q.hasNib, q.hasBy, q.hasStream, q.block = false, false, false, false, block
 }
 
 // sumsOf is the number of activations that one element of sums covers: a 32-block has one, while a block of 256 has one
@@ -51,8 +52,9 @@ func (in *Input) quantized(f *format) *quantized {
 	return &in.by32
 }
 
-// prepare makes the form of the input that a format multiplies.
-func (in *Input) prepare(p *Pool, f *format) {
+// prepare makes the form of the input that m multiplies.
+func (in *Input) prepare(p *Pool, m *Matrix) {
+	f := m.format
 	if f.block == 0 {
 		return
 	}
@@ -63,6 +65,13 @@ func (in *Input) prepare(p *Pool, f *format) {
 		q.sums = grow(q.sums, in.T*in.N/q.sumsOf())
 		p.Run(in.T, func(t int) { q.quantize(in, t) })
 		q.ready = true
+	}
+	if m.strips() != nil {
+		if !q.hasStream {
+			q.streams(p, in)
+			q.hasStream = true
+		}
+		return
 	}
 	if f.nibbles && !q.hasNib {
 		q.nib = grow(q.nib, in.T*in.N/4)

@@ -12,6 +12,10 @@ type Product struct {
 type scratch struct {
 	w  [lanes]weights
 	ls [lanes]lane
+
+	aligned []byte                       // for the kernels of strips
+	tile    []byte                       // a strip, expanded
+	out     [maxTile * stripRows]float32 // products of a strip that cannot stay together
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
@@ -26,29 +30,49 @@ const tokenTile = 32
 // exact integer sums inside a block and one or two float steps for each block in ascending order; for float weights as
 // dotFloats says.
 func (p *Pool) MatMul(in *Input, products ...Product) {
-	// About 300k multiply-adds for an item: tens of microseconds, so that threads end together and a long product does
-	// not keep the garbage collector waiting.
-	rows := max(lanes, 300_000/(in.N*in.T)/lanes*lanes)
 	total := 0
 	for _, o := range products {
-		in.prepare(p, o.W.format)
-		total += (o.W.Rows + rows - 1) / rows
+		in.prepare(p, o.W)
+		total += o.items(in)
 	}
 	p.Run(total, func(item int) {
 		for _, o := range products {
-			n := (o.W.Rows + rows - 1) / rows
+			n := o.items(in)
 			if item >= n {
 				item -= n
 				continue
 			}
 			s := scratches.Get().(*scratch)
-			for r := item * rows; r < min((item+1)*rows, o.W.Rows); r += lanes {
-				s.rows(o.Dst, o.W, in, r, min(r+lanes, o.W.Rows))
-			}
+			s.item(&o, in, item)
 			scratches.Put(s)
 			return
 		}
 	})
+}
+
+// rowsOfItem is the number of rows of an item in plain Go: about 300k multiply-adds, tens of microseconds, so that
+// threads end together and a long product does not keep the garbage collector waiting.
+func rowsOfItem(in *Input) int { return max(lanes, 300_000/(in.N*in.T)/lanes*lanes) }
+
+// items is the number of items that a product is cut into.
+func (o *Product) items(in *Input) int {
+	if k := o.W.strips(); k != nil {
+		plan := planStrips(o.W, k, in.T)
+		return plan.rows * plan.columns
+	}
+	return ceil(o.W.Rows, rowsOfItem(in))
+}
+
+// item computes one item of a product.
+func (s *scratch) item(o *Product, in *Input, item int) {
+	if k := o.W.strips(); k != nil {
+		s.stripItem(o.Dst, o.W, k, in, planStrips(o.W, k, in.T), item)
+		return
+	}
+	rows := rowsOfItem(in)
+	for r := item * rows; r < min((item+1)*rows, o.W.Rows); r += lanes {
+		s.rows(o.Dst, o.W, in, r, min(r+lanes, o.W.Rows))
+	}
 }
 
 // rows computes rows r0 to r1-1, at most lanes of them, for every token.
@@ -57,7 +81,7 @@ func (s *scratch) rows(dst []float32, m *Matrix, in *Input, r0, r1 int) {
 	ws := s.w[:r1-r0]
 	direct := in.T == 1 && f.direct != nil
 	for i := range ws {
-		ws[i].size(f, m.Cols)
+		ws[i].size(m)
 		if !direct {
 			ws[i].unpackRow(m, r0+i)
 		}
@@ -65,7 +89,7 @@ func (s *scratch) rows(dst []float32, m *Matrix, in *Input, r0, r1 int) {
 	if f.block == 0 {
 		for t := range in.T {
 			for i := range ws {
-				dst[t*m.Rows+r0+i] = dotFloats(ws[i].row, in.x[t*in.N:(t+1)*in.N])
+				dst[t*m.Rows+r0+i] = quiet(dotFloats(ws[i].row, in.x[t*in.N:(t+1)*in.N]))
 			}
 		}
 		return
@@ -79,7 +103,7 @@ func (s *scratch) rows(dst []float32, m *Matrix, in *Input, r0, r1 int) {
 			case i >= len(ws):
 				s.ls[i].idle(&s.ls[0])
 			case direct:
-				s.ls[i].direct(f, &ws[i], m.row(r0+i), q)
+				s.ls[i].direct(f, &ws[i], m.row(ws[i].packed, r0+i), q)
 			default:
 				s.ls[i].run(f, &ws[i], q, 0)
 			}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/realm-ai/realm/internal/cpu"
 	"github.com/realm-ai/realm/internal/f16"
 	"github.com/realm-ai/realm/internal/quant"
 )
@@ -117,33 +118,45 @@ func TestMatMulAgainstDequantized(t *testing.T) {
 }
 
 // TestMatMulBits holds the products to fixed bits, and to the same ones for any number of threads and of tokens at a
-// time.
+// time, on every set of kernels, for packed matrices and others.
 func TestMatMulBits(t *testing.T) {
-	for _, d := range dtypes {
-		t.Run(d.t.String(), func(t *testing.T) {
-			rng := rand.New(rand.NewPCG(4, uint64(d.t)))
-			const rows, cols, tokens = 37, 512, 45
-			m := randomMatrix(t, rng, d.t, d.scales, rows, cols)
-			x := randomFloats(rng, tokens*cols)
-			for _, threads := range []int{1, 2, 3} {
-				p := NewPool(threads)
-				for _, step := range []int{1, 2, 7, 45} {
-					got := make([]float32, tokens*rows)
-					var in Input
-					for t0 := 0; t0 < tokens; t0 += step {
-						n := min(step, tokens-t0)
-						in.Set(x[t0*cols:], n, cols)
-						p.MatMul(&in, Product{got[t0*rows:], m})
-					}
-					h := fnv.New64a()
-					_ = binary.Write(h, binary.LittleEndian, got)
-					if goldenMatMul[d.t] != h.Sum64() {
-						t.Errorf("%d threads, %d tokens at a time: hash %#x, want %#x", threads, step, h.Sum64(), goldenMatMul[d.t])
-					}
-				}
-				p.Close()
+	for _, set := range []cpu.Set{cpu.Generic, cpu.AVX512} {
+		t.Run(set.String(), func(t *testing.T) {
+			needKernels(t, set)
+			for _, d := range dtypes {
+				t.Run(d.t.String(), func(t *testing.T) {
+					rng := rand.New(rand.NewPCG(4, uint64(d.t)))
+					const rows, cols, tokens = 37, 512, 45
+					m := randomMatrix(t, rng, d.t, d.scales, rows, cols)
+					x := randomFloats(rng, tokens*cols)
+					goldenBits(t, m, x, tokens)
+					goldenBits(t, pack(t, m), x, tokens)
+				})
 			}
 		})
+	}
+}
+
+func goldenBits(t *testing.T, m *Matrix, x []float32, tokens int) {
+	t.Helper()
+	for _, threads := range []int{1, 2, 3} {
+		p := NewPool(threads)
+		for _, step := range []int{1, 2, 7, 45} {
+			got := make([]float32, tokens*m.Rows)
+			var in Input
+			for t0 := 0; t0 < tokens; t0 += step {
+				n := min(step, tokens-t0)
+				in.Set(x[t0*m.Cols:], n, m.Cols)
+				p.MatMul(&in, Product{got[t0*m.Rows:], m})
+			}
+			h := fnv.New64a()
+			_ = binary.Write(h, binary.LittleEndian, got)
+			if goldenMatMul[m.DType] != h.Sum64() {
+				t.Errorf("%d threads, %d tokens at a time, packed %v: hash %#x, want %#x",
+					threads, step, m.layout != nil, h.Sum64(), goldenMatMul[m.DType])
+			}
+		}
+		p.Close()
 	}
 }
 

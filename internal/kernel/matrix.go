@@ -6,14 +6,16 @@ import (
 	"github.com/realm-ai/realm/internal/quant"
 )
 
-// Matrix is a weight matrix of Rows x Cols in the blocks of its dtype, row after row, as a GGUF file holds it. It views
-// memory that it does not own.
+// Matrix is a weight matrix of Rows x Cols in the blocks of its dtype, either row after row, as a GGUF file holds it, or
+// packed. It views memory that it does not own.
 type Matrix struct {
 	DType      quant.DType
 	Rows, Cols int
 	data       []byte
 	rowBytes   int
 	format     *format
+	layout     *layout // of a packed matrix, else nil
+	stripBytes int     // of a packed matrix
 }
 
 // NewMatrix makes a matrix over data, which holds rows*cols weights of the dtype. It fails where the dtype has no
@@ -35,12 +37,30 @@ func NewMatrix(dtype quant.DType, rows, cols int, data []byte) (*Matrix, error) 
 
 // Row dequantizes row r into dst, of Cols elements. The result is exact.
 func (m *Matrix) Row(dst []float32, r int) {
-	if err := quant.Dequantize(dst[:m.Cols], m.row(r), m.DType); err != nil {
+	var buf []byte
+	if m.layout != nil {
+		s := scratches.Get().(*scratch)
+		defer scratches.Put(s)
+		s.w[0].packed = grow(s.w[0].packed, m.rowBytes)
+		buf = s.w[0].packed
+	}
+	if err := quant.Dequantize(dst[:m.Cols], m.row(buf, r), m.DType); err != nil {
 		panic(err) // NewMatrix took only dtypes and sizes that dequantize
 	}
 }
 
-func (m *Matrix) row(r int) []byte { return m.data[r*m.rowBytes : (r+1)*m.rowBytes] }
+// row returns the blocks of row r as a GGUF file has them, those of a packed matrix in buf.
+func (m *Matrix) row(buf []byte, r int) []byte {
+	if m.layout == nil {
+		return m.data[r*m.rowBytes : (r+1)*m.rowBytes]
+	}
+	buf = buf[:m.rowBytes]
+	m.layout.extract(buf, m.strip(r/stripRows), m.DType.BlockBytes(), r%stripRows)
+	return buf
+}
+
+// strip returns strip i of a packed matrix.
+func (m *Matrix) strip(i int) []byte { return m.data[i*m.stripBytes : (i+1)*m.stripBytes] }
 
 // format says how rows of one dtype are multiplied.
 type format struct {
@@ -104,10 +124,12 @@ type weights struct {
 	scales []int32   // scale of each sub-block; empty where a block has one scale
 	mins   []int32   // minimum of each sub-block, likewise
 	row    []float32 // the row of a float dtype
+	packed []byte    // the row of a packed matrix, in the order of a GGUF file
 }
 
-// size makes room for a row of cols weights of the format.
-func (w *weights) size(f *format, cols int) {
+// size makes room for a row of m.
+func (w *weights) size(m *Matrix) {
+	f, cols := m.format, m.Cols
 	if f.block == 0 {
 		w.row = grow(w.row, cols)
 		return
@@ -121,6 +143,9 @@ func (w *weights) size(f *format, cols int) {
 	w.min = grow(w.min, cols/f.block)
 	w.scales = grow(w.scales, cols/16)
 	w.mins = grow(w.mins, cols/16)
+	if m.layout != nil {
+		w.packed = grow(w.packed, m.rowBytes)
+	}
 }
 
 // unpackRow takes row r of m apart.
@@ -128,7 +153,7 @@ func (w *weights) unpackRow(m *Matrix, r int) {
 	if m.format.block == 0 {
 		m.Row(w.row, r)
 	} else {
-		m.format.unpack(w, m.row(r))
+		m.format.unpack(w, m.row(w.packed, r))
 	}
 }
 

@@ -1,0 +1,185 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// distance is how far ahead of their use weights are prefetched, in bytes. On the machines measured 4.6 KB raised the
+// speed of one token by 40 to 60%; 6.9 KB did clearly worse.
+const distance = 4608
+
+// or3and is VPTERNLOGD's truth table for dst | (b & c), with the bits numbered 4*dst + 2*b + c.
+const or3and = 0xf8
+
+// kernel is the state that all kernels share while their text is written.
+type kernel struct {
+	tokens int
+
+	out, w, x, scratch, blocks, ahead GPVirtual
+	head                              GPVirtual // the d of a strip whose dtype has them first
+
+	zero VecVirtual
+	acc  []VecVirtual // integer sums of a sub-block or block, for each token
+	sums []VecVirtual // the float sums of the rows, for each token; nil where scratch holds them
+	park int          // their place in scratch then
+}
+
+// begin loads the arguments that stay in registers.
+func begin(tokens int) *kernel {
+	k := &kernel{tokens: tokens}
+	k.out = Load(Param("out"), GP64()).(GPVirtual)
+	k.w = Load(Param("w"), GP64()).(GPVirtual)
+	k.scratch = Load(Param("scratch"), GP64()).(GPVirtual)
+	k.x, k.blocks, k.ahead = GP64(), GP64(), GP64()
+	k.zero = ZMM()
+	VPXORD(k.zero, k.zero, k.zero)
+	k.acc = vectors(tokens)
+	return k
+}
+
+func vectors(n int) []VecVirtual {
+	v := make([]VecVirtual, n)
+	for i := range v {
+		v[i] = ZMM()
+	}
+	return v
+}
+
+// constant fills a vector with a dword.
+func constant(dword uint32) VecVirtual {
+	r, v := GP32(), ZMM()
+	MOVL(U32(dword), r)
+	VPBROADCASTD(r, v)
+	return v
+}
+
+// strip starts the loop over strips. headed says that the d of all blocks come first, 32 bytes each, up to a multiple
+// of 64.
+func (k *kernel) strip(headed bool) {
+	Label("strip")
+	Load(Param("x"), k.x)
+	Load(Param("blocks"), k.blocks)
+	LEAQ(Mem{Base: k.w, Disp: distance}, k.ahead)
+	if headed {
+		k.head = GP64()
+		MOVQ(k.w, k.head)
+		size := GP64()
+		MOVQ(k.blocks, size)
+		SHLQ(Imm(5), size)
+		ADDQ(Imm(63), size)
+		ANDQ(I8(-64), size)
+		ADDQ(size, k.w)
+	}
+	for t := range k.tokens {
+		if k.sums != nil {
+			VMOVDQA64(k.zero, k.sums[t])
+		} else {
+			VMOVDQA64(k.zero, k.parked(t))
+		}
+	}
+	Label("block")
+}
+
+func (k *kernel) parked(t int) Mem { return Mem{Base: k.scratch, Disp: k.park + 64*t} }
+
+// prefetch asks for n cache lines from line on.
+func (k *kernel) prefetch(line, n int) {
+	for i := range n {
+		PREFETCHT0(Mem{Base: k.ahead, Disp: 64 * (line + i)})
+	}
+}
+
+// activation is the dword of token t in the stream at offset, which counts dwords of one token.
+func (k *kernel) activation(offset, t int) Mem {
+	return Mem{Base: k.x, Disp: 4 * (offset*k.tokens + t)}
+}
+
+// clear sets the integer sums to 0.
+func (k *kernel) clear(sums []VecVirtual) {
+	for _, v := range sums {
+		VMOVDQA64(k.zero, v)
+	}
+}
+
+// dot adds the products of 16 rows' dwords of unsigned weights with each token's dword at offset.
+func (k *kernel) dot(w VecVirtual, offset int) {
+	for t, acc := range k.acc {
+		VPDPBUSD_BCST(k.activation(offset, t), w, acc)
+	}
+}
+
+// pairs adds to sums the products of int16 pairs, weights' times the stream's at offset.
+func (k *kernel) pairs(w VecVirtual, offset int, sums []VecVirtual) {
+	for t, acc := range sums {
+		VPDPWSSD_BCST(k.activation(offset, t), w, acc)
+	}
+}
+
+// step does sum = fma(factor*dx, v, sum) for each token, dx being the scale at the stream's offset d, or
+// sum = fma(-(factor*dx), v, sum). v holds floats.
+func (k *kernel) step(factor VecVirtual, d int, v []VecVirtual, minus bool) {
+	f := ZMM()
+	for t := range k.tokens {
+		VMULPS_BCST(k.activation(d, t), factor, f)
+		sum := f
+		if k.sums != nil {
+			sum = k.sums[t]
+		} else {
+			sum = ZMM()
+			VMOVAPS(k.parked(t), sum)
+		}
+		if minus {
+			VFNMADD231PS(v[t], f, sum)
+		} else {
+			VFMADD231PS(v[t], f, sum)
+		}
+		if k.sums == nil {
+			VMOVAPS(sum, k.parked(t))
+		}
+	}
+}
+
+// floats converts integer sums.
+func floats(sums []VecVirtual) {
+	for _, v := range sums {
+		VCVTDQ2PS(v, v)
+	}
+}
+
+// end moves on by what is left of a block, in bytes to prefetch and in dwords of the stream, closes the loop over blocks,
+// stores the sums, and closes the loop over strips.
+func (k *kernel) end(bytes, dwords int) {
+	ADDQ(I32(int32(4*k.tokens*dwords)), k.x)
+	if bytes > 0 {
+		ADDQ(I32(int32(bytes)), k.ahead)
+	}
+	DECQ(k.blocks)
+	JNZ(LabelRef("block"))
+
+	Comment("Store the sums, every NaN as the same one.")
+	nan := constant(0x7fc00000)
+	stride, p := Load(Param("stride"), GP64()), GP64()
+	MOVQ(k.out, p)
+	for t := range k.tokens {
+		var sum VecVirtual
+		if k.sums != nil {
+			sum = k.sums[t]
+		} else {
+			sum = ZMM()
+			VMOVAPS(k.parked(t), sum)
+		}
+		unordered := K()
+		VCMPPS(Imm(3), sum, sum, unordered)
+		VMOVAPS(nan, unordered, sum)
+		VMOVUPS(sum, Mem{Base: p})
+		ADDQ(stride, p)
+	}
+	ADDQ(Imm(64), k.out)
+	strips := NewParamAddr("strips", 48)
+	DECQ(strips)
+	JNZ(LabelRef("strip"))
+	VZEROUPPER()
+	RET()
+}

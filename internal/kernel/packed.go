@@ -1,0 +1,184 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/realm-ai/realm/internal/quant"
+)
+
+// Packed weights are those of a GGUF file in another order: 16 rows, a strip, are interleaved, so that one vector load
+// brings the same weights of 16 rows and each row has a lane for itself. No bit is changed, and a packed matrix has the
+// size of the one it was made of but for padding: the last strip is filled up with rows of zero bytes, and a strip ends
+// at a multiple of 64 bytes.
+//
+// Within a strip, block follows block. A block's units of 4 or 2 bytes, in the order that its layout gives, each stand
+// 16 times in a row, once for each of the strip's rows. Where this would make a block's size an odd multiple of 32 bytes,
+// the scales d are taken out and stand together at the start of the strip, up to a multiple of 64 bytes, so that every
+// other vector is aligned.
+//
+// Float dtypes are summed along the row (DESIGN section 5), so packing leaves them as they are.
+
+const (
+	// stripRows is the number of rows that are interleaved.
+	stripRows = 16
+	// PackedAlignment is the alignment in bytes at which packed weights are fast. They are right at any.
+	PackedAlignment = 64
+)
+
+// field is a run of units of a block, each of which is interleaved.
+type field struct{ offset, unit, count int }
+
+// layout is the order of the units of a block in a strip. The first field is d where it stands at the start of the
+// strip.
+type layout struct {
+	head   bool
+	fields []field
+}
+
+// layouts has every quantized dtype that has a kernel. Each layout holds every byte of a block once.
+var layouts = map[quant.DType]layout{
+	quant.Q4_0:   {true, []field{{quant.Q4_0D, 2, 1}, {quant.Q4_0Quants, 4, 4}}},
+	quant.Q4_1:   {false, []field{{quant.Q4_1Quants, 4, 4}, {quant.Q4_1D, 2, 1}, {quant.Q4_1M, 2, 1}}},
+	quant.Q5_0:   {true, []field{{quant.Q5_0D, 2, 1}, {quant.Q5_0Quants, 4, 4}, {quant.Q5_0High, 4, 1}}},
+	quant.Q5_1:   {false, []field{{quant.Q5_1Quants, 4, 4}, {quant.Q5_1High, 4, 1}, {quant.Q5_1D, 2, 1}, {quant.Q5_1M, 2, 1}}},
+	quant.Q8_0:   {true, []field{{quant.Q8_0D, 2, 1}, {quant.Q8_0Quants, 4, 8}}},
+	quant.IQ4_NL: {true, []field{{quant.IQ4_NLD, 2, 1}, {quant.IQ4_NLQuants, 4, 4}}},
+	quant.Q2_K:   {false, []field{{quant.Q2_KQuants, 4, 16}, {quant.Q2_KScales, 4, 4}, {quant.Q2_KD, 2, 1}, {quant.Q2_KDMin, 2, 1}}},
+	quant.Q3_K:   {true, []field{{quant.Q3_KD, 2, 1}, {quant.Q3_KQuants, 4, 16}, {quant.Q3_KHigh, 4, 8}, {quant.Q3_KScales, 4, 3}}},
+	quant.Q4_K:   {false, []field{{quant.Q4_KQuants, 4, 32}, {quant.Q4_KScales, 4, 3}, {quant.Q4_KD, 2, 1}, {quant.Q4_KDMin, 2, 1}}},
+	quant.Q5_K: {false, []field{
+		{quant.Q5_KQuants, 4, 32},
+		{quant.Q5_KHigh, 4, 8},
+		{quant.Q5_KScales, 4, 3},
+		{quant.Q5_KD, 2, 1},
+		{quant.Q5_KDMin, 2, 1},
+	}},
+	quant.Q6_K: {true, []field{{quant.Q6_KD, 2, 1}, {quant.Q6_KQuants, 4, 32}, {quant.Q6_KHigh, 4, 16}, {quant.Q6_KScales, 4, 4}}},
+	quant.IQ4_XS: {false, []field{
+		{quant.IQ4_XSQuants, 4, 32},
+		{quant.IQ4_XSScalesLow, 4, 1},
+		{quant.IQ4_XSD, 2, 1},
+		{quant.IQ4_XSScalesHigh, 2, 1},
+	}},
+}
+
+// packedStrip returns the size in bytes of a strip of rows of n weights.
+func packedStrip(t quant.DType, n int) int {
+	return (stripRows*t.RowBytes(n) + PackedAlignment - 1) &^ (PackedAlignment - 1)
+}
+
+// PackedBytes returns the size in bytes of a packed matrix of rows x cols weights, or 0 where the dtype has no kernel or
+// cols is not a multiple of its block.
+func PackedBytes(t quant.DType, rows, cols int) int64 {
+	if formatOf(t) == nil {
+		return 0
+	}
+	if _, quantized := layouts[t]; !quantized {
+		return int64(rows) * int64(t.RowBytes(cols))
+	}
+	return int64((rows+stripRows-1)/stripRows) * int64(packedStrip(t, cols))
+}
+
+// Pack packs rows x cols weights as a GGUF file has them. dst holds PackedBytes and src rows times the dtype's RowBytes.
+// A matrix may be packed in parts, each of a multiple of 16 rows but for the last: the packed parts follow one another.
+func Pack(dst []byte, t quant.DType, rows, cols int, src []byte) {
+	l, quantized := layouts[t]
+	if !quantized {
+		copy(dst[:PackedBytes(t, rows, cols)], src)
+		return
+	}
+	rowBytes, size := t.RowBytes(cols), packedStrip(t, cols)
+	for r := 0; r < rows; r += stripRows {
+		strip := dst[:size:size]
+		dst = dst[size:]
+		n := min(stripRows, rows-r)
+		clear(strip) // padding too
+		for i := range n {
+			l.interleave(strip, src[(r+i)*rowBytes:(r+i+1)*rowBytes], t.BlockBytes(), i)
+		}
+	}
+}
+
+// headBytes returns the size of what stands in front of the n blocks of a strip.
+func (l *layout) headBytes(n int) int {
+	if !l.head {
+		return 0
+	}
+	return (n*2*stripRows + PackedAlignment - 1) &^ (PackedAlignment - 1)
+}
+
+// interleave writes a row of blocks to lane r of a strip.
+func (l *layout) interleave(strip, row []byte, blockBytes, r int) {
+	n := len(row) / blockBytes
+	at := l.headBytes(n)
+	for b := range n {
+		block := row[b*blockBytes : (b+1)*blockBytes]
+		fields := l.fields
+		if l.head {
+			copy(strip[(b*stripRows+r)*2:][:2], block[fields[0].offset:])
+			fields = fields[1:]
+		}
+		for _, f := range fields {
+			if f.unit == 2 {
+				copy(strip[at+2*r:][:2], block[f.offset:])
+				at += 2 * stripRows
+				continue
+			}
+			for i := range f.count {
+				binary.LittleEndian.PutUint32(strip[at+4*r:], le32(block[f.offset+4*i:]))
+				at += 4 * stripRows
+			}
+		}
+	}
+}
+
+// extract is the inverse of interleave.
+func (l *layout) extract(row, strip []byte, blockBytes, r int) {
+	n := len(row) / blockBytes
+	at := l.headBytes(n)
+	for b := range n {
+		block := row[b*blockBytes : (b+1)*blockBytes]
+		fields := l.fields
+		if l.head {
+			copy(block[fields[0].offset:][:2], strip[(b*stripRows+r)*2:])
+			fields = fields[1:]
+		}
+		for _, f := range fields {
+			if f.unit == 2 {
+				copy(block[f.offset:][:2], strip[at+2*r:])
+				at += 2 * stripRows
+				continue
+			}
+			for i := range f.count {
+				binary.LittleEndian.PutUint32(block[f.offset+4*i:], le32(strip[at+4*r:]))
+				at += 4 * stripRows
+			}
+		}
+	}
+}
+
+// NewPackedMatrix makes a matrix over what Pack wrote for rows x cols weights of the dtype. It fails where the dtype has
+// no kernel or the sizes do not fit together.
+func NewPackedMatrix(dtype quant.DType, rows, cols int, packed []byte) (*Matrix, error) {
+	f := formatOf(dtype)
+	if f == nil {
+		return nil, fmt.Errorf("kernel: dtype %v: no kernel multiplies it", dtype)
+	}
+	l, quantized := layouts[dtype]
+	if !quantized {
+		return NewMatrix(dtype, rows, cols, packed)
+	}
+	if rows <= 0 || cols <= 0 || dtype.RowBytes(cols) == 0 {
+		return nil, fmt.Errorf("kernel: %d x %d: not whole blocks of %v", rows, cols, dtype)
+	}
+	size, strips := packedStrip(dtype, cols), (rows+stripRows-1)/stripRows
+	if len(packed)/size != strips || len(packed)%size != 0 {
+		return nil, fmt.Errorf("kernel: %d x %d of %v, packed: have %d bytes, want %d each %d rows",
+			rows, cols, dtype, len(packed), size, stripRows)
+	}
+	return &Matrix{
+		DType: dtype, Rows: rows, Cols: cols,
+		data: packed, rowBytes: dtype.RowBytes(cols), format: f, layout: &l, stripBytes: size,
+	}, nil
+}

@@ -1,0 +1,121 @@
+package kernel
+
+import (
+	"unsafe"
+
+	"github.com/realm-ai/realm/internal/cpu"
+)
+
+// kernels is the set of kernels that products of packed matrices run on.
+var kernels = cpu.Chosen()
+
+// dotStrips multiplies strips of weights, one after the other, with a tile of tokens: out[t][r] for 16 rows r of each
+// strip and each token t of the tile. stride is what lies between tokens in out, in bytes; x is the tile's stream, and
+// blocks the number of blocks in a row. scratch has dotScratch bytes.
+type dotStrips func(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks, strips int)
+
+// dotScratch is the most that a kernel keeps in scratch.
+const dotScratch = 4096
+
+// stripKernels multiply one dtype in tiles of tileTokens.
+type stripKernels struct {
+	dots   [len(tileTokens)]dotStrips
+	expand bool // they want tiles, not strips
+}
+
+// strips returns the kernels for m, or nil where it is multiplied in plain Go.
+func (m *Matrix) strips() *stripKernels {
+	if m.layout == nil {
+		return nil
+	}
+	return stripKernelsOf(kernels, m.DType)
+}
+
+// dot calls a kernel from a frame of Go's. A loop over nothing but assembly could hardly ever be stopped for the garbage
+// collector; this is where it can be.
+//
+//go:noinline
+func (s *scratch) dot(f dotStrips, out []float32, stride int, w []byte, x []uint32, blocks, strips int) {
+	f(&out[0], 4*stride, &w[0], &x[0], &s.aligned[0], blocks, strips)
+}
+
+// stripPlan is how a product of a packed matrix is cut into items.
+type stripPlan struct {
+	strips, tokens int // of an item
+	columns, rows  int // items: columns*rows
+}
+
+func ceil(n, d int) int { return (n + d - 1) / d }
+
+// planStrips cuts a product of m with t tokens. An item takes tens of microseconds, so that threads end together; its
+// weights stay in the second-level cache while its tiles of tokens pass.
+func planStrips(m *Matrix, k *stripKernels, t int) stripPlan {
+	const (
+		weights  = 256 << 10 // of an item
+		products = 24 << 20  // of an item
+	)
+	perStrip := stripRows * m.Cols
+	p := stripPlan{strips: max(1, weights/perStrip), tokens: t}
+	if k.expand {
+		// Expanding a strip costs as much as multiplying it with some tens of tokens: it is done once.
+		p.strips = max(1, min(p.strips, products/(perStrip*t)))
+	} else {
+		p.tokens = max(maxTile, products/(p.strips*perStrip)/maxTile*maxTile)
+	}
+	p.rows, p.columns = ceil(ceil(m.Rows, stripRows), p.strips), ceil(t, p.tokens)
+	return p
+}
+
+// stripItem computes one item of a product.
+func (s *scratch) stripItem(dst []float32, m *Matrix, k *stripKernels, in *Input, p stripPlan, item int) {
+	s0, t0 := item/p.columns*p.strips, item%p.columns*p.tokens
+	s1, t1 := min(s0+p.strips, ceil(m.Rows, stripRows)), min(t0+p.tokens, in.T)
+	s.aligned = align(s.aligned, dotScratch)
+	if !k.expand {
+		s.stripTiles(dst, m, k, in, m.data[s0*m.stripBytes:s1*m.stripBytes], m.stripBytes, s0, s1, t0, t1)
+		return
+	}
+	size := tileBytes(m)
+	s.tile = align(s.tile, size)
+	for i := s0; i < s1; i++ {
+		expand(s.tile, &s.w[0], m, i)
+		s.stripTiles(dst, m, k, in, s.tile, size, i, i+1, t0, t1)
+	}
+}
+
+// stripTiles multiplies strips s0 to s1-1, which stand in data, with tokens t0 to t1-1. t0 starts a tile.
+func (s *scratch) stripTiles(
+	dst []float32, m *Matrix, k *stripKernels, in *Input, data []byte, size, s0, s1, t0, t1 int,
+) {
+	q := in.quantized(m.format)
+	share, blocks := q.streamDwords(in.N), in.N/m.format.block
+	for t := t0; t < t1; t += maxTile {
+		n := min(maxTile, t1-t)
+		kind := tileKind(n)
+		x := q.stream[t*share:]
+		whole := 0 // strips whose products go where they belong without a detour
+		if n == tileTokens[kind] {
+			whole = min(s1, m.Rows/stripRows) - s0
+			if whole > 0 {
+				s.dot(k.dots[kind], dst[t*m.Rows+s0*stripRows:], m.Rows, data, x, blocks, whole)
+			}
+		}
+		for i := s0 + whole; i < s1; i++ {
+			s.dot(k.dots[kind], s.out[:], stripRows, data[(i-s0)*size:], x, blocks, 1)
+			for j := range n {
+				row := dst[(t+j)*m.Rows : (t+j+1)*m.Rows]
+				copy(row[i*stripRows:min((i+1)*stripRows, m.Rows)], s.out[j*stripRows:])
+			}
+		}
+	}
+}
+
+// align returns b with length n, in new memory where it is too short, starting a cache line.
+func align(b []byte, n int) []byte {
+	if cap(b) >= n {
+		return b[:n]
+	}
+	b = make([]byte, n+PackedAlignment)
+	skip := -uintptr(unsafe.Pointer(&b[0])) & (PackedAlignment - 1)
+	return b[skip:][:n]
+}
