@@ -91,6 +91,13 @@ func Open(path string, o Options) (*Model, error) {
 	return &Model{e, entry}, nil
 }
 
+// Prepare brings the weights into the form in which they are fastest on this processor, in memory of their own, and gives
+// the file's memory back. The first call that computes does it otherwise; results are the same. progress, if not nil, is
+// told the bytes done. Where ctx ends it early, the next call goes on from there.
+func (m *Model) Prepare(ctx context.Context, progress func(done, total int64)) error {
+	return m.e.Prepare(ctx, progress)
+}
+
 // Close ends the model: calls in progress fail with CodeClosed, at the latest after a layer, and the file is unmapped
 // when the last of them has returned. Close does not wait for that, and may be called again.
 func (m *Model) Close() error {

@@ -46,7 +46,7 @@ func (r *run) once(ctx context.Context, request realm.Request) error {
 // generate answers a request and gives the text to write as it comes. Where it fails, the result has what came before.
 func (r *run) generate(ctx context.Context, request realm.Request, write func(string) error) (*cli.RunResult, error) {
 	result := &cli.RunResult{Tokens: []int32{}, PromptTokens: []int32{}}
-	result.Timings.Load = cli.Milliseconds(r.load)
+	result.Timings.Load, result.Timings.Prepare = cli.Milliseconds(r.load), cli.Milliseconds(r.prepare)
 	request.OnPrompt = func(tokens []int32) { result.PromptTokens = append(result.PromptTokens, tokens...) }
 	logits := logitsHash{Hash: sha256.New()}
 	if r.hashLogits {

@@ -17,8 +17,9 @@ Decode (tg): -n tokens are computed one at a time, beginning with BOS in an empt
 fixed seed; nothing is sampled. Each is run once to warm up, decode for one token, and then -r times; speeds are the
 mean of the repetitions, with their sample standard deviation.
 
---json prints one object: prefill_tps, decode_tps (null where skipped), their _stddev and _samples, load_ms, peak_bytes,
-resident_bytes, anonymous_bytes (resident, but of no file), model and settings.`
+--json prints one object: prefill_tps, decode_tps (null where skipped), their _stddev and _samples, load_ms, prepare_ms
+(to bring the weights into the form that the processor wants), peak_bytes, resident_bytes, anonymous_bytes (resident,
+but of no file), model and settings.`
 
 // benchSeed fixes the token IDs.
 const benchSeed = 1
@@ -72,12 +73,13 @@ func benchCommand() *cli.Command {
 }
 
 func (b *bench) run(ctx context.Context, env *cli.Env) (*cli.BenchResult, error) {
-	model, session, load, err := b.open(ctx)
+	o, err := b.open(ctx, env)
 	if err != nil {
 		return nil, err
 	}
+	model := o.model
 	defer model.Close()
-	b.session = session
+	b.session = o.session
 	b.tokens = benchTokens(model.Tokenizer(), max(b.settings.PromptTokens, b.settings.DecodeTokens))
 	info := model.Info()
 	b.settings.Threads, b.settings.ContextLength = info.Threads, info.ContextLength
@@ -87,7 +89,7 @@ func (b *bench) run(ctx context.Context, env *cli.Env) (*cli.BenchResult, error)
 
 	p, n, r := b.settings.PromptTokens, b.settings.DecodeTokens, b.settings.Repetitions
 	b.total = p*(r+1) + n*r + min(n, 1)
-	result := &cli.BenchResult{LoadMS: cli.Milliseconds(load), Model: b.name(info)}
+	result := &cli.BenchResult{LoadMS: cli.Milliseconds(o.load), PrepareMS: cli.Milliseconds(o.prepare), Model: b.name(info)}
 	if p > 0 {
 		if result.PrefillSamples, err = b.repeat(ctx, b.prefill, p, p); err != nil {
 			return nil, err
@@ -168,7 +170,7 @@ func writeBench(env *cli.Env, r *cli.BenchResult) error {
 	}
 	fmt.Fprintf(w, "model\t%s, architecture %s\n", cli.Printable(name), cli.Printable(r.Model.Architecture))
 	fmt.Fprintf(w, "threads\t%d\n", r.Settings.Threads)
-	fmt.Fprintf(w, "load\t%.1f ms\n", r.LoadMS)
+	fmt.Fprintf(w, "load\t%.1f ms, then %.1f ms to prepare the weights\n", r.LoadMS, r.PrepareMS)
 	if r.PrefillTPS != nil {
 		fmt.Fprintf(w, "prefill\tpp%d\t%.2f ± %.2f tokens/s\n", r.Settings.PromptTokens, *r.PrefillTPS, *r.PrefillStddev)
 	}

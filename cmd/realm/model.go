@@ -34,23 +34,36 @@ func (m *modelFlags) check(c *cli.Command) error {
 	return nil
 }
 
-// open opens the model and a session, and says how long that took.
-func (m *modelFlags) open(ctx context.Context) (model *realm.Model, session *realm.Session, took time.Duration, err error) {
+// opened is a model that is ready to compute, a session, and how long it took to open and to prepare the model.
+type opened struct {
+	model         *realm.Model
+	session       *realm.Session
+	load, prepare time.Duration
+}
+
+// open opens the model and prepares its weights, with a progress bar.
+func (m *modelFlags) open(ctx context.Context, env *cli.Env) (o opened, err error) {
 	m.options.CacheF32 = m.cacheType == "f32"
 	start := time.Now()
-	model, err = realm.Open(m.path, m.options)
+	o.model, err = realm.Open(m.path, m.options)
 	if err != nil {
-		return nil, nil, 0, err
+		return o, err
 	}
-	session, err = model.NewSession()
+	if o.session, err = o.model.NewSession(); err == nil {
+		o.load = time.Since(start)
+		progress := env.NewProgress("prepare", cli.Bytes)
+		start = time.Now()
+		err = o.model.Prepare(ctx, progress.Update)
+		o.prepare = time.Since(start)
+		progress.Clear()
+	}
 	if err == nil && ctx.Err() != nil {
 		err = cli.Interrupted
 	}
 	if err != nil {
-		_ = model.Close()
-		return nil, nil, 0, err
+		_ = o.model.Close()
 	}
-	return model, session, time.Since(start), nil
+	return o, err
 }
 
 // name says which model ran.

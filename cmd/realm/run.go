@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/realm-ai/realm"
 	"github.com/realm-ai/realm/internal/cli"
@@ -58,9 +57,7 @@ type run struct {
 	json, hashLogits   bool
 	verbose            bool
 
-	model   *realm.Model
-	session *realm.Session
-	load    time.Duration
+	opened
 }
 
 func runCommand() *cli.Command {
@@ -216,8 +213,7 @@ func (r *run) main(ctx context.Context) error {
 
 func (r *run) open(ctx context.Context) error {
 	var err error
-	r.model, r.session, r.load, err = r.modelFlags.open(ctx)
-	if err != nil {
+	if r.opened, err = r.modelFlags.open(ctx, r.env); err != nil {
 		return err
 	}
 	if reason := r.model.Info().TemplateError; reason != nil && !r.raw {

@@ -28,7 +28,8 @@ type Usage struct {
 
 // Timings are in milliseconds.
 type Timings struct {
-	Load    float64 `json:"load_ms"`
+	Load    float64 `json:"load_ms"`    // to open the model
+	Prepare float64 `json:"prepare_ms"` // to bring the weights into the form that the processor wants
 	Prefill float64 `json:"prefill_ms"` // for the prompt
 	Decode  float64 `json:"decode_ms"`  // for the answer
 }
@@ -86,6 +87,7 @@ type BenchResult struct {
 	DecodeStddev   *float64      `json:"decode_tps_stddev"`
 	DecodeSamples  []float64     `json:"decode_tps_samples"`
 	LoadMS         float64       `json:"load_ms"`
+	PrepareMS      float64       `json:"prepare_ms"`
 	Memory                       // peak_bytes, resident_bytes, anonymous_bytes
 	Model          ModelName     `json:"model"`
 	Settings       BenchSettings `json:"settings"`

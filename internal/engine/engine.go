@@ -51,6 +51,9 @@ type Engine struct {
 	step     sync.Mutex // held for a turn of the scheduler or a layer
 	state    *model.State
 
+	prepared  atomic.Bool // the weights are packed; nothing uses them before
+	preparing sync.Mutex
+
 	life lifetime
 }
 
@@ -93,6 +96,7 @@ func New(f *gguf.File, o Options, released func()) (*Engine, error) {
 	e.state = m.NewState(e.pool)
 	e.life.released = func() {
 		e.pool.Close()
+		m.Free()
 		released()
 	}
 	return e, nil
@@ -109,6 +113,32 @@ func NewTokenizer(f *gguf.File, pre string) (*tokenizer.Tokenizer, error) {
 		return nil, err
 	}
 	return tokenizer.New(v)
+}
+
+// Prepare brings the weights into the form in which they are fastest, which the first call that computes does otherwise.
+// progress, if not nil, is told the bytes done. Where ctx ends it early, the next call goes on from there.
+func (e *Engine) Prepare(ctx context.Context, progress func(done, total int64)) error {
+	if err := e.life.begin(); err != nil {
+		return err
+	}
+	defer e.life.end()
+	return e.prepare(ctx, progress)
+}
+
+func (e *Engine) prepare(ctx context.Context, progress func(done, total int64)) error {
+	if e.prepared.Load() {
+		return nil
+	}
+	e.preparing.Lock()
+	defer e.preparing.Unlock()
+	if e.prepared.Load() {
+		return nil
+	}
+	if err := e.Model.Pack(ctx, e.pool, progress); err != nil {
+		return err
+	}
+	e.prepared.Store(true)
+	return nil
 }
 
 // Close stops what is running, at the latest after a layer, with the code errs.Closed. It returns at once and may be

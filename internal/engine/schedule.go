@@ -54,6 +54,9 @@ const (
 // compute adds tokens to the end of a session, and sets its logits to those of the last one. It returns when that is
 // done, or with an error when what was computed before it stands in the session.
 func (e *Engine) compute(ctx context.Context, s *Session, tokens []int32) error {
+	if err := e.prepare(stopping{ctx, s}, nil); err != nil {
+		return err
+	}
 	vocab := e.Model.Config.Vocab
 	for i, t := range tokens {
 		if t < 0 || int(t) >= vocab {

@@ -177,6 +177,9 @@ func (s *Session) Embed(tokens []int32, hidden []float32) error {
 	if err := checkLen("hidden states", hidden, len(tokens)*s.e.Model.Config.Hidden); err != nil {
 		return err
 	}
+	if err := s.e.prepare(context.Background(), nil); err != nil {
+		return err
+	}
 	return s.e.Model.Embed(hidden, tokens)
 }
 
@@ -201,6 +204,9 @@ func (s *Session) ForwardLayer(ctx context.Context, layer int, hidden []float32,
 	if err := (stopping{ctx, s}).Err(); err != nil {
 		return errs.Wrap(model.ContextError(err), fmt.Sprintf("engine: layer %d", layer))
 	}
+	if err := s.e.prepare(stopping{ctx, s}, nil); err != nil {
+		return err
+	}
 	s.e.step.Lock()
 	defer s.e.step.Unlock()
 	if err := s.e.state.ForwardLayer(layer, hidden, []model.Segment{{Seq: s.seq, Position: position, N: n}}); err != nil {
@@ -221,6 +227,9 @@ func (s *Session) Logits(hidden, logits []float32) error {
 		return err
 	}
 	if err := checkLen("logits", logits, c.Vocab); err != nil {
+		return err
+	}
+	if err := s.e.prepare(context.Background(), nil); err != nil {
 		return err
 	}
 	s.e.step.Lock()

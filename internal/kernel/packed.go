@@ -182,3 +182,27 @@ func NewPackedMatrix(dtype quant.DType, rows, cols int, packed []byte) (*Matrix,
 		data: packed, rowBytes: dtype.RowBytes(cols), format: f, layout: &l, stripBytes: size,
 	}, nil
 }
+
+// PackedBytes returns the size in bytes of the matrix once packed, or 0 where this processor's kernels take it as it is.
+func (m *Matrix) PackedBytes() int64 {
+	if m.layout != nil || stripKernelsOf(kernels, m.DType) == nil {
+		return 0
+	}
+	return PackedBytes(m.DType, m.Rows, m.Cols)
+}
+
+// Pack packs a matrix into dst, which holds m.PackedBytes() and belongs to the matrix afterwards. Nothing else may use
+// the matrix meanwhile.
+func (p *Pool) Pack(m *Matrix, dst []byte) {
+	packed, err := NewPackedMatrix(m.DType, m.Rows, m.Cols, dst)
+	if err != nil {
+		panic(err) // dst has another size
+	}
+	const strips = 8 // of an item
+	p.Run(ceil(ceil(m.Rows, stripRows), strips), func(item int) {
+		r0 := item * strips * stripRows
+		r1 := min(r0+strips*stripRows, m.Rows)
+		Pack(dst[item*strips*packed.stripBytes:], m.DType, r1-r0, m.Cols, m.data[r0*m.rowBytes:r1*m.rowBytes])
+	})
+	*m = *packed
+}

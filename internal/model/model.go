@@ -38,12 +38,15 @@ func Architectures() []string {
 	return names
 }
 
-// Model is a model's shape and weights. It is immutable, safe for concurrent use, and views the file it came from: the
-// file must stay open as long as the model is used.
+// Model is a model's shape and weights. It is immutable but for Pack and Free, safe for concurrent use, and views the file
+// it came from: the file must stay open as long as the model is used.
 type Model struct {
 	Config  Config
 	Weights Weights
 	rope    *kernel.Rope
+
+	matrices []loaded
+	packed   [][]byte
 }
 
 // Load reads a model from a file. No weights are copied, except vectors.
@@ -102,6 +105,7 @@ func Load(f *gguf.File) (*Model, error) {
 			return nil, errs.Errorf(errs.Unsupported, "model: tensor %q: architecture %s has none of that name", t.Name, name)
 		}
 	}
+	m.matrices = l.matrices
 	m.rope = kernel.NewRope(c.RopeDim, c.RopeBase, c.RopeHalves, c.RopeScaling)
 	return m, nil
 }

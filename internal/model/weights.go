@@ -10,7 +10,8 @@ import (
 	"github.com/realm-ai/realm/internal/quant"
 )
 
-// Weights are a model's tensors. Matrices view the file; vectors are small and converted to float32.
+// Weights are a model's tensors. Matrices view the file, or memory of their own once they are packed; vectors are small
+// and converted to float32.
 type Weights struct {
 	Embed      *kernel.Matrix // (vocab, hidden)
 	Layers     []Layer
@@ -45,7 +46,8 @@ type loader struct {
 	f   *gguf.File
 	err error
 	// taken counts the tensors that a model uses. One left over means that the file is not what its metadata says.
-	taken map[string]bool
+	taken    map[string]bool
+	matrices []loaded
 }
 
 func (l *loader) fail(code errs.Code, name, format string, args ...any) {
@@ -85,7 +87,9 @@ func (l *loader) matrix(name string, rows, cols int) *kernel.Matrix {
 	m, err := kernel.NewMatrix(quant.DType(t.DType), rows, cols, t.Data())
 	if err != nil {
 		l.fail(errs.Unsupported, name, "%v", err)
+		return nil
 	}
+	l.matrices = append(l.matrices, loaded{t, m})
 	return m
 }
 
