@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -13,16 +14,19 @@ import (
 
 const benchHelp = `
 Measures what llama-bench calls pp and tg. Prefill (pp): a prompt of -p tokens is computed into an empty session.
-Decode (tg): -n tokens are computed one at a time, beginning with BOS in an empty session. Token IDs are random with a
-fixed seed; nothing is sampled. Each is run once to warm up, decode for one token, and then -r times; speeds are the
-mean of the repetitions, with their sample standard deviation.
+Decode (tg): -n tokens are computed one at a time, beginning with BOS in an empty session, or behind -d tokens that do
+not count. With -b, that many sessions do so at once, and the speed is that of all of them together. Token IDs are
+random with a fixed seed; nothing is sampled. Each is run once to warm up, decode for one token, and then -r times;
+speeds are the mean of the repetitions, with their sample standard deviation.
 
 --json prints one object: prefill_tps, decode_tps (null where skipped), their _stddev and _samples, load_ms, prepare_ms
 (to bring the weights into the form that the processor wants), peak_bytes, resident_bytes, anonymous_bytes (resident,
 but of no file), model and settings.`
 
-// benchSeed fixes the token IDs.
-const benchSeed = 1
+const (
+	benchSeed   = 1 // fixes the token IDs
+	maxSessions = 256
+)
 
 // bench is a run of `realm bench`.
 type bench struct {
@@ -30,10 +34,12 @@ type bench struct {
 	settings cli.BenchSettings
 	tokens   []int32 // BOS if there is one, then random ones
 
-	session  *realm.Session
+	sessions []*realm.Session
+
+	mu       sync.Mutex // guards what follows
 	progress *cli.Progress
-	done     int // tokens of all runs
-	total    int
+	done     int64 // tokens of all runs
+	total    int64
 }
 
 func benchCommand() *cli.Command {
@@ -43,17 +49,20 @@ func benchCommand() *cli.Command {
 		Usage: []string{"bench -m FILE [flags]"},
 		Long:  benchHelp,
 	}
-	b := &bench{settings: cli.BenchSettings{PromptTokens: 512, DecodeTokens: 128, Repetitions: 3}}
+	b := &bench{settings: cli.BenchSettings{PromptTokens: 512, DecodeTokens: 128, Repetitions: 3, Sessions: 1}}
 	asJSON := false
 	c.Flags.Int(&b.settings.PromptTokens, "p, n-prompt", "tokens of the prompt; 0 skips prefill")
 	c.Flags.Int(&b.settings.DecodeTokens, "n, n-gen", "tokens to decode; 0 skips decode")
+	c.Flags.Int(&b.settings.Depth, "d, depth", "tokens that each session holds before it decodes")
+	c.Flags.Int(&b.settings.Sessions, "b, sessions", "sessions that decode at once")
 	c.Flags.Int(&b.settings.Repetitions, "r, repetitions", "repetitions of each")
 	c.Flags.Bool(&asJSON, "json", "print one JSON object")
 	c.Flags.Group("Model")
 	b.declare(&c.Flags)
 	c.Run = func(ctx context.Context, env *cli.Env, _ []string) error {
-		if b.settings.PromptTokens < 0 || b.settings.DecodeTokens < 0 || b.settings.Repetitions < 1 {
-			return c.Usagef("want -p and -n from 0 on, and -r from 1 on")
+		s := &b.settings
+		if s.PromptTokens < 0 || s.DecodeTokens < 0 || s.Depth < 0 || s.Repetitions < 1 || s.Sessions < 1 || s.Sessions > maxSessions {
+			return c.Usagef("want -p, -n and -d from 0 on, -r from 1 on, and -b from 1 to %d", maxSessions)
 		}
 		if err := b.check(c); err != nil {
 			return err
@@ -79,8 +88,15 @@ func (b *bench) run(ctx context.Context, env *cli.Env) (*cli.BenchResult, error)
 	}
 	model := o.model
 	defer model.Close()
-	b.session = o.session
-	b.tokens = benchTokens(model.Tokenizer(), max(b.settings.PromptTokens, b.settings.DecodeTokens))
+	b.sessions = []*realm.Session{o.session}
+	for len(b.sessions) < b.settings.Sessions {
+		s, err := model.NewSession()
+		if err != nil {
+			return nil, err
+		}
+		b.sessions = append(b.sessions, s)
+	}
+	b.tokens = benchTokens(model.Tokenizer(), max(b.settings.PromptTokens, b.settings.DecodeTokens+b.settings.Depth))
 	info := model.Info()
 	b.settings.Threads, b.settings.ContextLength = info.Threads, info.ContextLength
 	b.settings.ChunkSize, b.settings.CacheType = b.options.ChunkSize, b.cacheType
@@ -88,17 +104,20 @@ func (b *bench) run(ctx context.Context, env *cli.Env) (*cli.BenchResult, error)
 	defer b.progress.Clear()
 
 	p, n, r := b.settings.PromptTokens, b.settings.DecodeTokens, b.settings.Repetitions
-	b.total = p*(r+1) + n*r + min(n, 1)
+	b.total = int64(p*(r+1) + b.settings.Sessions*(n*r+min(n, 1)))
 	result := &cli.BenchResult{LoadMS: cli.Milliseconds(o.load), PrepareMS: cli.Milliseconds(o.prepare), Model: b.name(info)}
 	if p > 0 {
-		if result.PrefillSamples, err = b.repeat(ctx, b.prefill, p, p); err != nil {
+		if result.PrefillSamples, err = b.repeat(ctx, b.prefill, p, p, 1); err != nil {
 			return nil, err
 		}
 		mean, stddev := cli.MeanStddev(result.PrefillSamples)
 		result.PrefillTPS, result.PrefillStddev = &mean, &stddev
 	}
 	if n > 0 {
-		if result.DecodeSamples, err = b.repeat(ctx, b.decode, n, 1); err != nil {
+		if err := b.deepen(ctx); err != nil {
+			return nil, err
+		}
+		if result.DecodeSamples, err = b.repeat(ctx, b.decode, n, 1, b.settings.Sessions); err != nil {
 			return nil, err
 		}
 		mean, stddev := cli.MeanStddev(result.DecodeSamples)
@@ -123,43 +142,68 @@ func benchTokens(t *realm.Tokenizer, n int) []int32 {
 }
 
 // repeat runs f for warmup tokens and then, as often as asked for, for n tokens. It returns the tokens per second of
-// each repetition.
-func (b *bench) repeat(ctx context.Context, f func(ctx context.Context, tokens []int32) error, n, warmup int) ([]float64, error) {
-	if err := f(ctx, b.tokens[:warmup]); err != nil {
+// each repetition, where f computes the tokens in a number of sessions.
+func (b *bench) repeat(ctx context.Context, f func(ctx context.Context, n int) error, n, warmup, sessions int) ([]float64, error) {
+	if err := f(ctx, warmup); err != nil {
 		return nil, err
 	}
 	var samples []float64
 	for range b.settings.Repetitions {
 		start := time.Now()
-		if err := f(ctx, b.tokens[:n]); err != nil {
+		if err := f(ctx, n); err != nil {
 			return nil, err
 		}
-		samples = append(samples, cli.Rate(n, time.Since(start)))
+		samples = append(samples, cli.Rate(n*sessions, time.Since(start)))
 	}
 	return samples, nil
 }
 
-// prefill computes tokens at once, from position 0.
-func (b *bench) prefill(ctx context.Context, tokens []int32) error {
-	_, err := b.session.Forward(ctx, tokens, 0)
-	b.advance(len(tokens))
+// prefill computes n tokens at once, from position 0.
+func (b *bench) prefill(ctx context.Context, n int) error {
+	_, err := b.sessions[0].Forward(ctx, b.tokens[:n], 0)
+	b.advance(n)
 	return err
 }
 
-// decode computes tokens one at a time, from position 0.
-func (b *bench) decode(ctx context.Context, tokens []int32) error {
-	for i := range tokens {
-		if _, err := b.session.Forward(ctx, tokens[i:i+1], i); err != nil {
+// deepen makes every session hold the tokens behind which it decodes.
+func (b *bench) deepen(ctx context.Context) error {
+	depth := b.settings.Depth
+	if err := b.sessions[0].Truncate(0); err != nil || depth == 0 {
+		return err
+	}
+	for _, s := range b.sessions {
+		if _, err := s.Forward(ctx, b.tokens[:depth], 0); err != nil {
 			return err
 		}
-		b.advance(1)
 	}
 	return nil
 }
 
+// decode computes n tokens one at a time in every session at once.
+func (b *bench) decode(ctx context.Context, n int) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	for _, s := range b.sessions {
+		wg.Go(func() {
+			for at := b.settings.Depth; at < b.settings.Depth+n; at++ {
+				if _, err := s.Forward(ctx, b.tokens[at:at+1], at); err != nil {
+					cancel(err)
+					return
+				}
+				b.advance(1)
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
 func (b *bench) advance(n int) {
-	b.done += n
-	b.progress.Update(int64(b.done), int64(b.total))
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.done += int64(n)
+	b.progress.Update(b.done, b.total)
 }
 
 func writeBench(env *cli.Env, r *cli.BenchResult) error {
@@ -175,7 +219,14 @@ func writeBench(env *cli.Env, r *cli.BenchResult) error {
 		fmt.Fprintf(w, "prefill\tpp%d\t%.2f ± %.2f tokens/s\n", r.Settings.PromptTokens, *r.PrefillTPS, *r.PrefillStddev)
 	}
 	if r.DecodeTPS != nil {
-		fmt.Fprintf(w, "decode\ttg%d\t%.2f ± %.2f tokens/s\n", r.Settings.DecodeTokens, *r.DecodeTPS, *r.DecodeStddev)
+		name := fmt.Sprintf("tg%d", r.Settings.DecodeTokens)
+		if r.Settings.Depth > 0 {
+			name += fmt.Sprintf(" @ %d", r.Settings.Depth)
+		}
+		if r.Settings.Sessions > 1 {
+			name += fmt.Sprintf(", %d sessions", r.Settings.Sessions)
+		}
+		fmt.Fprintf(w, "decode\t%s\t%.2f ± %.2f tokens/s\n", name, *r.DecodeTPS, *r.DecodeStddev)
 	}
 	fmt.Fprintf(w, "memory\tpeak %s, resident %s, of which %s is no file's\n",
 		cli.Bytes(float64(r.Peak)), cli.Bytes(float64(r.Resident)), cli.Bytes(float64(r.Anonymous)))

@@ -179,7 +179,7 @@ func TestBench(t *testing.T) {
 		t.Errorf("load_ms %v, memory %+v", r.LoadMS, r.Memory)
 	}
 	want := cli.BenchSettings{
-		PromptTokens: 33, DecodeTokens: 5, Threads: 2, Repetitions: 2, ContextLength: 1024, CacheType: "f16",
+		PromptTokens: 33, DecodeTokens: 5, Threads: 2, Repetitions: 2, Sessions: 1, ContextLength: 1024, CacheType: "f16",
 	}
 	if r.Settings != want {
 		t.Errorf("settings %+v, want %+v", r.Settings, want)
@@ -190,6 +190,10 @@ func TestBench(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("-p 0: no %s in %s", want, out)
 		}
+	}
+	out = succeed(t, "", "bench", "-m", model, "-p", "0", "-n", "3", "-r", "1", "-b", "3", "-d", "70")
+	if !strings.Contains(out, "tg3 @ 70, 3 sessions") {
+		t.Errorf("with a depth and sessions:\n%s", out)
 	}
 	out = succeed(t, "", "bench", "-m", model, "-p", "3", "-n", "0", "-r", "1")
 	if !strings.Contains(out, "pp3") || strings.Contains(out, "tg") || !strings.Contains(out, "memory") {
@@ -288,6 +292,7 @@ func TestErrors(t *testing.T) {
 		{[]string{"run", "-m", model, "-p", "a", "--hash-logits"}, 2, "--json"},
 		{[]string{"run", "-m", model, "-p", "a", "--stop", ""}, 2, "--stop"},
 		{[]string{"bench", "-m", model, "-r", "0"}, 2, "-r"},
+		{[]string{"bench", "-m", model, "-b", "0"}, 2, "-b"},
 	} {
 		out := invoke(t, "", tc.args...)
 		first, hint, _ := strings.Cut(out.stderr, "\n")

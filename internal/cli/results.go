@@ -97,6 +97,8 @@ type BenchResult struct {
 type BenchSettings struct {
 	PromptTokens  int    `json:"prompt_tokens"`
 	DecodeTokens  int    `json:"decode_tokens"`
+	Depth         int    `json:"depth"`
+	Sessions      int    `json:"sessions"`
 	Threads       int    `json:"threads"`
 	Repetitions   int    `json:"repetitions"`
 	ContextLength int    `json:"context_length"`
