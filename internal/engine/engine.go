@@ -26,13 +26,9 @@ type Options struct {
 	ContextLength int    // positions of a session; 0 for what the model was trained for, which is also the most
 	CacheBytes    int64  // of KV cache for all sessions together; 0 for no limit
 	CacheF32      bool   // keep keys and values in float32 rather than F16
-	ChunkSize     int    // tokens of a prompt that are computed at a time; 0 for what takes some 50 ms
+	ChunkSize     int    // tokens of a prompt that are computed at a time; 0 for what takes less than 100 ms
 	PreTokenizer  string // replaces the file's `tokenizer.ggml.pre`
 }
-
-// DefaultChunkSize is the most prompt tokens that are computed at a time unless Options say otherwise: enough for a row
-// of weights that was read once to serve many.
-const DefaultChunkSize = 128
 
 // Engine runs one model for any number of sessions. It is safe for concurrent use: what sessions want computed at one
 // time is computed as one batch (schedule.go).

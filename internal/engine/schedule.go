@@ -35,7 +35,7 @@ type schedule struct {
 	running bool       // a goroutine takes turns
 
 	// What follows belongs to the goroutine that takes turns.
-	pace     time.Duration // of a prompt's token, as measured last; 0 before that
+	chunk    int // prompt tokens of a turn, as adapt has found; 0 at first
 	tokens   []int32
 	segments []model.Segment
 	want     []int
@@ -43,10 +43,12 @@ type schedule struct {
 }
 
 const (
-	// turnTime is how long a turn with a prompt in it should take, so that who comes meanwhile does not wait long.
-	turnTime = 50 * time.Millisecond
-	// firstTurn is the number of prompt tokens in a turn before their pace is known.
-	firstTurn = 8
+	// turnTime is how long a turn with a prompt in it should take at most, so that who comes meanwhile does not wait long.
+	turnTime = 90 * time.Millisecond
+	// firstChunk is the number of prompt tokens in a turn before one was measured. It doubles up to maxChunk while turns
+	// are short. It does not fall below minChunk: fewer tokens take hardly less time, since the weights are read all the
+	// same.
+	firstChunk, minChunk, maxChunk = 16, 8, 512
 	// maxSteps bounds the steps of a turn, and with it the memory for their logits.
 	maxSteps = 32
 )
@@ -152,15 +154,27 @@ func (e *Engine) promptTokens(shared bool) int {
 	if e.options.ChunkSize > 0 && !shared {
 		return e.options.ChunkSize
 	}
-	n := firstTurn
-	if pace := e.schedule.pace; pace > 0 {
-		n = int(turnTime / pace)
+	n := e.schedule.chunk
+	if n == 0 {
+		n = firstChunk
 	}
-	limit := DefaultChunkSize
 	if e.options.ChunkSize > 0 {
-		limit = e.options.ChunkSize
+		n = min(n, e.options.ChunkSize)
 	}
-	return min(max(n, 1), limit)
+	return n
+}
+
+// adapt changes the number of prompt tokens in a turn after one that had n of them took some time.
+func (q *schedule) adapt(n int, took time.Duration) {
+	if q.chunk == 0 {
+		q.chunk = firstChunk
+	}
+	switch {
+	case took > turnTime && n <= q.chunk:
+		q.chunk = max(q.chunk/2, minChunk)
+	case took < turnTime/3 && n >= q.chunk:
+		q.chunk = min(q.chunk*2, maxChunk)
+	}
 }
 
 // turn computes the parts as one batch and takes what is done from their steps.
@@ -195,8 +209,8 @@ func (e *Engine) turn(parts []part) {
 	e.step.Lock()
 	err := e.state.Forward(batchContext{context.Background(), live}, q.tokens, q.segments, q.want, q.logits)
 	e.step.Unlock()
-	if err == nil && len(q.tokens) > len(live) {
-		q.pace = time.Since(start) / time.Duration(len(q.tokens))
+	if prompt := len(q.tokens) - len(live); err == nil && prompt > 0 {
+		q.adapt(prompt+1, time.Since(start))
 	}
 	logits := q.logits
 	for _, p := range live {

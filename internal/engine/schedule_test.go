@@ -15,23 +15,22 @@ import (
 func TestPick(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		chunk int
-		pace  time.Duration
-		queue []int  // tokens of the steps that wait
+		asked int // Options.ChunkSize
+		chunk int // as adapted
+		queue []int
 		want  string // token counts that the turns take, in order
 	}{
-		{"a prompt alone, pace unknown", 0, 0, []int{100}, "[8] [8] [8] [8]"},
-		{"a prompt alone, fast", 0, turnTime / 1000, []int{300}, "[128] [128] [44]"},
-		{"a prompt alone, slow", 0, 2 * turnTime, []int{3}, "[1] [1] [1]"},
-		{"a prompt alone, chunk asked for", 512, 2 * turnTime, []int{600}, "[512] [88]"},
-		{"answers go first", 0, turnTime / 10, []int{25, 1, 1}, "[1 1 10] [10] [5]"},
-		{"a chunk asked for is a limit with others", 4, turnTime / 10, []int{25, 1}, "[1 4] [4] [4] [4]"},
-		{"prompts share a turn", 0, turnTime / 10, []int{4, 3, 9}, "[4 3 3] [6]"},
-		{"prompts take turns", 0, turnTime / 10, []int{25, 15}, "[10] [10] [10] [5 5]"},
+		{"a prompt alone, nothing measured", 0, 0, []int{100}, "[16] [16] [16] [16]"},
+		{"a prompt alone", 0, 128, []int{300}, "[128] [128] [44]"},
+		{"a prompt alone, chunk asked for", 512, 8, []int{600}, "[512] [88]"},
+		{"answers go first", 0, 10, []int{25, 1, 1}, "[1 1 10] [10] [5]"},
+		{"a chunk asked for is a limit with others", 4, 10, []int{25, 1}, "[1 4] [4] [4] [4]"},
+		{"prompts share a turn", 0, 10, []int{4, 3, 9}, "[4 3 3] [6]"},
+		{"prompts take turns", 0, 10, []int{25, 15}, "[10] [10] [10] [5 5]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e, _ := newEngine(t, "tiny-llama-q8_0", Options{ChunkSize: c.chunk})
-			e.schedule.pace = c.pace
+			e, _ := newEngine(t, "tiny-llama-q8_0", Options{ChunkSize: c.asked})
+			e.schedule.chunk = c.chunk
 			for _, n := range c.queue {
 				e.schedule.queue = append(e.schedule.queue, &step{s: newSession(t, e), tokens: make([]int32, n)})
 			}
@@ -52,6 +51,35 @@ func TestPick(t *testing.T) {
 				t.Errorf("turns took %s, want %s", got, c.want)
 			}
 		})
+	}
+}
+
+func TestAdapt(t *testing.T) {
+	var q schedule
+	for i, c := range []struct {
+		n    int
+		took time.Duration
+		want int
+	}{
+		{16, turnTime / 4, 32},
+		{32, turnTime / 4, 64},
+		{10, turnTime / 4, 64}, // a shorter prompt says nothing of longer ones
+		{64, turnTime / 2, 64},
+		{64, turnTime * 2, 32},
+		{32, turnTime * 2, 16},
+		{16, turnTime * 2, 8},
+		{8, turnTime * 2, 8},
+		{512, turnTime * 2, 8}, // a chunk that was asked for
+	} {
+		if q.adapt(c.n, c.took); q.chunk != c.want {
+			t.Fatalf("turn %d: chunk %d, want %d", i, q.chunk, c.want)
+		}
+	}
+	for range 20 {
+		q.adapt(q.chunk, 0)
+	}
+	if q.chunk != maxChunk {
+		t.Errorf("chunk %d, want %d at the most", q.chunk, maxChunk)
 	}
 }
 
