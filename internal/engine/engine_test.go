@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"path/filepath"
 	"slices"
@@ -98,7 +99,16 @@ func bits(logits []float32) string {
 	return b.String()
 }
 
+func hash(bits string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(bits))
+	return h.Sum64()
+}
+
 const story = "One day a model was cut into small pages, and each page went to another machine. "
+
+// sessionBits is the FNV-1a hash of TestSessionBits' logits, which no processor and no later kernel may change.
+const sessionBits = 0xe9612e08f0979ec8
 
 func TestSessionBits(t *testing.T) {
 	var want string
@@ -117,6 +127,9 @@ func TestSessionBits(t *testing.T) {
 		}
 		if bits(logits) != want {
 			t.Errorf("%+v: other logits", o)
+		}
+		if got := hash(want); got != sessionBits {
+			t.Fatalf("hash of the logits %#x, want %#x", got, uint64(sessionBits))
 		}
 		// On a prefix that stands in the cache, of the session and of a fork.
 		for _, from := range []int{1, 63, 64, len(tokens) - 1} {

@@ -29,6 +29,25 @@ func realEngine(tb testing.TB, o Options) *Engine {
 const passage = `The river rises in the hills above the town, where three springs meet under an old stone bridge. In summer it
 is hardly deep enough to float a paper boat; in March, when the snow melts, it carries whole trees down to the plain.`
 
+// realModelBits is the FNV-1a hash of the logits after the first 100 bytes of passage, for SmolLM2-135M-Instruct Q4_1. No
+// processor and no later kernel may change it.
+const realModelBits = 0x94e0744e279b31ed
+
+// TestRealModelGolden holds the real model to fixed logits.
+func TestRealModelGolden(t *testing.T) {
+	e := realEngine(t, Options{})
+	if name := e.Model.Config.Name; name != "Smollm2 135M 8k Lc100K Mix1 Ep2" {
+		t.Skipf("REALM_MODEL is %q", name)
+	}
+	logits, err := newSession(t, e).Forward(t.Context(), encode(t, e, passage[:100]), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := hash(bits(logits)); got != realModelBits {
+		t.Errorf("hash of the logits %#x, want %#x", got, uint64(realModelBits))
+	}
+}
+
 // TestRealModelBits holds the real model to the same logits on any number of threads, in chunks of any size, and on a
 // cached prefix. With REALM_LONG=1 it tries every combination on a longer text.
 func TestRealModelBits(t *testing.T) {
