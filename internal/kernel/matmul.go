@@ -14,7 +14,6 @@ type scratch struct {
 	ls [lanes]lane
 
 	aligned []byte                       // for the kernels of strips
-	tile    []byte                       // a strip, expanded
 	out     [maxTile * stripRows]float32 // products of a strip that cannot stay together
 }
 
@@ -56,8 +55,8 @@ func rowsOfItem(in *Input) int { return max(lanes, 300_000/(in.N*in.T)/lanes*lan
 
 // items is the number of items that a product is cut into.
 func (o *Product) items(in *Input) int {
-	if k := o.W.strips(); k != nil {
-		plan := planStrips(o.W, k, in.T)
+	if o.W.strips() != nil {
+		plan := planStrips(o.W, in.T)
 		return plan.rows * plan.columns
 	}
 	return ceil(o.W.Rows, rowsOfItem(in))
@@ -66,7 +65,7 @@ func (o *Product) items(in *Input) int {
 // item computes one item of a product.
 func (s *scratch) item(o *Product, in *Input, item int) {
 	if k := o.W.strips(); k != nil {
-		s.stripItem(o.Dst, o.W, k, in, planStrips(o.W, k, in.T), item)
+		s.stripItem(o.Dst, o.W, k, in, planStrips(o.W, in.T), item)
 		return
 	}
 	rows := rowsOfItem(in)

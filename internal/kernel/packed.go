@@ -12,6 +12,8 @@ import (
 // size of the one it was made of but for padding: the last strip is filled up with rows of zero bytes, and a strip ends
 // at a multiple of 64 bytes.
 //
+// The one exception in which bits move within a unit is described at spreadBits.
+//
 // Within a strip, block follows block. A block's units of 4 or 2 bytes, in the order that its layout gives, each stand
 // 16 times in a row, once for each of the strip's rows. Where this would make a block's size an odd multiple of 32 bytes,
 // the scales d are taken out and stand together at the start of the strip, up to a multiple of 64 bytes, so that every
@@ -26,8 +28,11 @@ const (
 	PackedAlignment = 64
 )
 
-// field is a run of units of a block, each of which is interleaved.
+// field is a run of units of a block, each of which is interleaved. A unit of 0 stands for the 32 high bits of Q5_0 and
+// Q5_1, whose order changes too: see spreadBits.
 type field struct{ offset, unit, count int }
+
+const highBits = 0
 
 // layout is the order of the units of a block in a strip. The first field is d where it stands at the start of the
 // strip.
@@ -40,8 +45,8 @@ type layout struct {
 var layouts = map[quant.DType]layout{
 	quant.Q4_0:   {true, []field{{quant.Q4_0D, 2, 1}, {quant.Q4_0Quants, 4, 4}}},
 	quant.Q4_1:   {false, []field{{quant.Q4_1Quants, 4, 4}, {quant.Q4_1D, 2, 1}, {quant.Q4_1M, 2, 1}}},
-	quant.Q5_0:   {true, []field{{quant.Q5_0D, 2, 1}, {quant.Q5_0Quants, 4, 4}, {quant.Q5_0High, 4, 1}}},
-	quant.Q5_1:   {false, []field{{quant.Q5_1Quants, 4, 4}, {quant.Q5_1High, 4, 1}, {quant.Q5_1D, 2, 1}, {quant.Q5_1M, 2, 1}}},
+	quant.Q5_0:   {true, []field{{quant.Q5_0D, 2, 1}, {quant.Q5_0Quants, 4, 4}, {quant.Q5_0High, highBits, 1}}},
+	quant.Q5_1:   {false, []field{{quant.Q5_1Quants, 4, 4}, {quant.Q5_1High, highBits, 1}, {quant.Q5_1D, 2, 1}, {quant.Q5_1M, 2, 1}}},
 	quant.Q8_0:   {true, []field{{quant.Q8_0D, 2, 1}, {quant.Q8_0Quants, 4, 8}}},
 	quant.IQ4_NL: {true, []field{{quant.IQ4_NLD, 2, 1}, {quant.IQ4_NLQuants, 4, 4}}},
 	quant.Q2_K:   {false, []field{{quant.Q2_KQuants, 4, 16}, {quant.Q2_KScales, 4, 4}, {quant.Q2_KD, 2, 1}, {quant.Q2_KDMin, 2, 1}}},
@@ -126,11 +131,38 @@ func (l *layout) interleave(strip, row []byte, blockBytes, r int) {
 				continue
 			}
 			for i := range f.count {
-				binary.LittleEndian.PutUint32(strip[at+4*r:], le32(block[f.offset+4*i:]))
+				v := le32(block[f.offset+4*i:])
+				if f.unit == highBits {
+					v = spreadBits(v)
+				}
+				binary.LittleEndian.PutUint32(strip[at+4*r:], v)
 				at += 4 * stripRows
 			}
 		}
 	}
+}
+
+// spreadBits moves bit 4*g + i to 8*i + g, for i of 0 to 3 and g of 0 to 7: a shift then brings the high bits of 4
+// consecutive weights to 4 consecutive bytes.
+func spreadBits(v uint32) uint32 {
+	w := uint32(0)
+	for i := range 4 {
+		for g := range 8 {
+			w |= v >> (4*g + i) & 1 << (8*i + g)
+		}
+	}
+	return w
+}
+
+// joinBits is the inverse of spreadBits.
+func joinBits(v uint32) uint32 {
+	w := uint32(0)
+	for i := range 4 {
+		for g := range 8 {
+			w |= v >> (8*i + g) & 1 << (4*g + i)
+		}
+	}
+	return w
 }
 
 // extract is the inverse of interleave.
@@ -151,7 +183,11 @@ func (l *layout) extract(row, strip []byte, blockBytes, r int) {
 				continue
 			}
 			for i := range f.count {
-				binary.LittleEndian.PutUint32(block[f.offset+4*i:], le32(strip[at+4*r:]))
+				v := le32(strip[at+4*r:])
+				if f.unit == highBits {
+					v = joinBits(v)
+				}
+				binary.LittleEndian.PutUint32(block[f.offset+4*i:], v)
 				at += 4 * stripRows
 			}
 		}

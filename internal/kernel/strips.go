@@ -18,10 +18,7 @@ type dotStrips func(out *float32, stride int, w *byte, x *uint32, scratch *byte,
 const dotScratch = 4096
 
 // stripKernels multiply one dtype in tiles of tileTokens.
-type stripKernels struct {
-	dots   [len(tileTokens)]dotStrips
-	expand bool // they want tiles, not strips
-}
+type stripKernels [len(tileTokens)]dotStrips
 
 // strips returns the kernels for m, or nil where it is multiplied in plain Go.
 func (m *Matrix) strips() *stripKernels {
@@ -49,19 +46,13 @@ func ceil(n, d int) int { return (n + d - 1) / d }
 
 // planStrips cuts a product of m with t tokens. An item takes tens of microseconds, so that threads end together; its
 // weights stay in the second-level cache while its tiles of tokens pass.
-func planStrips(m *Matrix, k *stripKernels, t int) stripPlan {
+func planStrips(m *Matrix, t int) stripPlan {
 	const (
 		weights  = 256 << 10 // of an item
 		products = 24 << 20  // of an item
 	)
-	perStrip := stripRows * m.Cols
-	p := stripPlan{strips: max(1, weights/perStrip), tokens: t}
-	if k.expand {
-		// Expanding a strip costs as much as multiplying it with some tens of tokens: it is done once.
-		p.strips = max(1, min(p.strips, products/(perStrip*t)))
-	} else {
-		p.tokens = max(maxTile, products/(p.strips*perStrip)/maxTile*maxTile)
-	}
+	p := stripPlan{strips: max(1, weights/(stripRows*m.Cols))}
+	p.tokens = max(maxTile, products/(p.strips*stripRows*m.Cols)/maxTile*maxTile)
 	p.rows, p.columns = ceil(ceil(m.Rows, stripRows), p.strips), ceil(t, p.tokens)
 	return p
 }
@@ -71,22 +62,6 @@ func (s *scratch) stripItem(dst []float32, m *Matrix, k *stripKernels, in *Input
 	s0, t0 := item/p.columns*p.strips, item%p.columns*p.tokens
 	s1, t1 := min(s0+p.strips, ceil(m.Rows, stripRows)), min(t0+p.tokens, in.T)
 	s.aligned = align(s.aligned, dotScratch)
-	if !k.expand {
-		s.stripTiles(dst, m, k, in, m.data[s0*m.stripBytes:s1*m.stripBytes], m.stripBytes, s0, s1, t0, t1)
-		return
-	}
-	size := tileBytes(m)
-	s.tile = align(s.tile, size)
-	for i := s0; i < s1; i++ {
-		expand(s.tile, &s.w[0], m, i)
-		s.stripTiles(dst, m, k, in, s.tile, size, i, i+1, t0, t1)
-	}
-}
-
-// stripTiles multiplies strips s0 to s1-1, which stand in data, with tokens t0 to t1-1. t0 starts a tile.
-func (s *scratch) stripTiles(
-	dst []float32, m *Matrix, k *stripKernels, in *Input, data []byte, size, s0, s1, t0, t1 int,
-) {
 	q := in.quantized(m.format)
 	share, blocks := q.streamDwords(in.N), in.N/m.format.block
 	for t := t0; t < t1; t += maxTile {
@@ -97,11 +72,11 @@ func (s *scratch) stripTiles(
 		if n == tileTokens[kind] {
 			whole = min(s1, m.Rows/stripRows) - s0
 			if whole > 0 {
-				s.dot(k.dots[kind], dst[t*m.Rows+s0*stripRows:], m.Rows, data, x, blocks, whole)
+				s.dot(k[kind], dst[t*m.Rows+s0*stripRows:], m.Rows, m.strip(s0), x, blocks, whole)
 			}
 		}
 		for i := s0 + whole; i < s1; i++ {
-			s.dot(k.dots[kind], s.out[:], stripRows, data[(i-s0)*size:], x, blocks, 1)
+			s.dot(k[kind], s.out[:], stripRows, m.strip(i), x, blocks, 1)
 			for j := range n {
 				row := dst[(t+j)*m.Rows : (t+j+1)*m.Rows]
 				copy(row[i*stripRows:min((i+1)*stripRows, m.Rows)], s.out[j*stripRows:])

@@ -11,48 +11,47 @@ import (
 
 // stripKernelsOf returns the kernels for a dtype, or nil.
 func stripKernelsOf(set cpu.Set, t quant.DType) *stripKernels {
-	if set != cpu.AVX512 {
-		return nil
-	}
-	switch t {
-	case quant.Q4_K:
-		return &q4KAVX512
-	case quant.Q6_K:
-		return &q6KAVX512
-	case quant.Q4_0:
-		return &q4_0AVX512
-	case quant.Q4_1:
-		return &q4_1AVX512
-	case quant.Q8_0:
-		return &q8_0AVX512
-	case quant.Q5_0, quant.Q5_1, quant.IQ4_NL:
-		return &tile32AVX512
-	case quant.Q2_K, quant.Q3_K, quant.Q5_K, quant.IQ4_XS:
-		return &tile256AVX512
+	if set == cpu.AVX512 {
+		return stripsAVX512[t]
 	}
 	return nil
 }
 
-var (
-	q4KAVX512 = stripKernels{dots: [...]dotStrips{
-		dotQ4KQ8KAVX512T1, dotQ4KQ8KAVX512T2, dotQ4KQ8KAVX512T4, dotQ4KQ8KAVX512T8, dotQ4KQ8KAVX512T12,
-	}}
-	q6KAVX512 = stripKernels{dots: [...]dotStrips{
-		dotQ6KQ8KAVX512T1, dotQ6KQ8KAVX512T2, dotQ6KQ8KAVX512T4, dotQ6KQ8KAVX512T8, dotQ6KQ8KAVX512T12,
-	}}
-	q4_0AVX512 = stripKernels{dots: [...]dotStrips{
+var stripsAVX512 = map[quant.DType]*stripKernels{
+	quant.Q4_0: {
 		dotQ40Q80AVX512T1, dotQ40Q80AVX512T2, dotQ40Q80AVX512T4, dotQ40Q80AVX512T8, dotQ40Q80AVX512T12,
-	}}
-	q4_1AVX512 = stripKernels{dots: [...]dotStrips{
+	},
+	quant.Q4_1: {
 		dotQ41Q80AVX512T1, dotQ41Q80AVX512T2, dotQ41Q80AVX512T4, dotQ41Q80AVX512T8, dotQ41Q80AVX512T12,
-	}}
-	q8_0AVX512 = stripKernels{dots: [...]dotStrips{
+	},
+	quant.Q5_0: {
+		dotQ50Q80AVX512T1, dotQ50Q80AVX512T2, dotQ50Q80AVX512T4, dotQ50Q80AVX512T8, dotQ50Q80AVX512T12,
+	},
+	quant.Q5_1: {
+		dotQ51Q80AVX512T1, dotQ51Q80AVX512T2, dotQ51Q80AVX512T4, dotQ51Q80AVX512T8, dotQ51Q80AVX512T12,
+	},
+	quant.Q8_0: {
 		dotQ80Q80AVX512T1, dotQ80Q80AVX512T2, dotQ80Q80AVX512T4, dotQ80Q80AVX512T8, dotQ80Q80AVX512T12,
-	}}
-	tile32AVX512 = stripKernels{expand: true, dots: [...]dotStrips{
-		dotTile32Q80AVX512T1, dotTile32Q80AVX512T2, dotTile32Q80AVX512T4, dotTile32Q80AVX512T8, dotTile32Q80AVX512T12,
-	}}
-	tile256AVX512 = stripKernels{expand: true, dots: [...]dotStrips{
-		dotTile256Q8KAVX512T1, dotTile256Q8KAVX512T2, dotTile256Q8KAVX512T4, dotTile256Q8KAVX512T8, dotTile256Q8KAVX512T12,
-	}}
-)
+	},
+	quant.IQ4_NL: {
+		dotIQ4NLQ80AVX512T1, dotIQ4NLQ80AVX512T2, dotIQ4NLQ80AVX512T4, dotIQ4NLQ80AVX512T8, dotIQ4NLQ80AVX512T12,
+	},
+	quant.Q2_K: {
+		dotQ2KQ8KAVX512T1, dotQ2KQ8KAVX512T2, dotQ2KQ8KAVX512T4, dotQ2KQ8KAVX512T8, dotQ2KQ8KAVX512T12,
+	},
+	quant.Q3_K: {
+		dotQ3KQ8KAVX512T1, dotQ3KQ8KAVX512T2, dotQ3KQ8KAVX512T4, dotQ3KQ8KAVX512T8, dotQ3KQ8KAVX512T12,
+	},
+	quant.Q4_K: {
+		dotQ4KQ8KAVX512T1, dotQ4KQ8KAVX512T2, dotQ4KQ8KAVX512T4, dotQ4KQ8KAVX512T8, dotQ4KQ8KAVX512T12,
+	},
+	quant.Q5_K: {
+		dotQ5KQ8KAVX512T1, dotQ5KQ8KAVX512T2, dotQ5KQ8KAVX512T4, dotQ5KQ8KAVX512T8, dotQ5KQ8KAVX512T12,
+	},
+	quant.Q6_K: {
+		dotQ6KQ8KAVX512T1, dotQ6KQ8KAVX512T2, dotQ6KQ8KAVX512T4, dotQ6KQ8KAVX512T8, dotQ6KQ8KAVX512T12,
+	},
+	quant.IQ4_XS: {
+		dotIQ4XSQ8KAVX512T1, dotIQ4XSQ8KAVX512T2, dotIQ4XSQ8KAVX512T4, dotIQ4XSQ8KAVX512T8, dotIQ4XSQ8KAVX512T12,
+	},
+}

@@ -4,107 +4,182 @@
 
 package kernel
 
-// dotQ4KQ8KAVX512T1 multiplies strips of Q4_K with a tile of tokens.
-func dotQ4KQ8KAVX512T1(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
-
-// dotQ6KQ8KAVX512T1 multiplies strips of Q6_K with a tile of tokens.
-func dotQ6KQ8KAVX512T1(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
-
-// dotQ40Q80AVX512T1 multiplies strips of Q4_0 with a tile of tokens.
+// dotQ40Q80AVX512T1 multiplies strips of weights with a tile of 1 tokens: see dotStrips.
 func dotQ40Q80AVX512T1(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotQ41Q80AVX512T1 multiplies strips of Q4_1 with a tile of tokens.
+// dotQ41Q80AVX512T1 multiplies strips of weights with a tile of 1 tokens: see dotStrips.
 func dotQ41Q80AVX512T1(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotQ80Q80AVX512T1 multiplies strips of Q8_0 with a tile of tokens.
+// dotQ50Q80AVX512T1 multiplies strips of weights with a tile of 1 tokens: see dotStrips.
+func dotQ50Q80AVX512T1(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotQ51Q80AVX512T1 multiplies strips of weights with a tile of 1 tokens: see dotStrips.
+func dotQ51Q80AVX512T1(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotQ80Q80AVX512T1 multiplies strips of weights with a tile of 1 tokens: see dotStrips.
 func dotQ80Q80AVX512T1(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotTile32Q80AVX512T1 multiplies tiles of 32-blocks with a tile of tokens.
-func dotTile32Q80AVX512T1(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+// dotIQ4NLQ80AVX512T1 multiplies strips of weights with a tile of 1 tokens: see dotStrips.
+func dotIQ4NLQ80AVX512T1(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotTile256Q8KAVX512T1 multiplies tiles of 256-blocks with a tile of tokens.
-func dotTile256Q8KAVX512T1(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+// dotQ2KQ8KAVX512T1 multiplies strips of weights with a tile of 1 tokens: see dotStrips.
+func dotQ2KQ8KAVX512T1(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotQ4KQ8KAVX512T2 multiplies strips of Q4_K with a tile of tokens.
-func dotQ4KQ8KAVX512T2(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+// dotQ3KQ8KAVX512T1 multiplies strips of weights with a tile of 1 tokens: see dotStrips.
+func dotQ3KQ8KAVX512T1(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotQ6KQ8KAVX512T2 multiplies strips of Q6_K with a tile of tokens.
-func dotQ6KQ8KAVX512T2(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+// dotQ5KQ8KAVX512T1 multiplies strips of weights with a tile of 1 tokens: see dotStrips.
+func dotQ5KQ8KAVX512T1(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotQ40Q80AVX512T2 multiplies strips of Q4_0 with a tile of tokens.
+// dotQ6KQ8KAVX512T1 multiplies strips of weights with a tile of 1 tokens: see dotStrips.
+func dotQ6KQ8KAVX512T1(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotIQ4XSQ8KAVX512T1 multiplies strips of weights with a tile of 1 tokens: see dotStrips.
+func dotIQ4XSQ8KAVX512T1(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotQ4KQ8KAVX512T1 multiplies strips of weights with a tile of 1 tokens: see dotStrips.
+func dotQ4KQ8KAVX512T1(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotQ40Q80AVX512T2 multiplies strips of weights with a tile of 2 tokens: see dotStrips.
 func dotQ40Q80AVX512T2(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotQ41Q80AVX512T2 multiplies strips of Q4_1 with a tile of tokens.
+// dotQ41Q80AVX512T2 multiplies strips of weights with a tile of 2 tokens: see dotStrips.
 func dotQ41Q80AVX512T2(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotQ80Q80AVX512T2 multiplies strips of Q8_0 with a tile of tokens.
+// dotQ50Q80AVX512T2 multiplies strips of weights with a tile of 2 tokens: see dotStrips.
+func dotQ50Q80AVX512T2(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotQ51Q80AVX512T2 multiplies strips of weights with a tile of 2 tokens: see dotStrips.
+func dotQ51Q80AVX512T2(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotQ80Q80AVX512T2 multiplies strips of weights with a tile of 2 tokens: see dotStrips.
 func dotQ80Q80AVX512T2(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotTile32Q80AVX512T2 multiplies tiles of 32-blocks with a tile of tokens.
-func dotTile32Q80AVX512T2(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+// dotIQ4NLQ80AVX512T2 multiplies strips of weights with a tile of 2 tokens: see dotStrips.
+func dotIQ4NLQ80AVX512T2(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotTile256Q8KAVX512T2 multiplies tiles of 256-blocks with a tile of tokens.
-func dotTile256Q8KAVX512T2(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+// dotQ2KQ8KAVX512T2 multiplies strips of weights with a tile of 2 tokens: see dotStrips.
+func dotQ2KQ8KAVX512T2(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotQ4KQ8KAVX512T4 multiplies strips of Q4_K with a tile of tokens.
-func dotQ4KQ8KAVX512T4(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+// dotQ3KQ8KAVX512T2 multiplies strips of weights with a tile of 2 tokens: see dotStrips.
+func dotQ3KQ8KAVX512T2(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotQ6KQ8KAVX512T4 multiplies strips of Q6_K with a tile of tokens.
-func dotQ6KQ8KAVX512T4(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+// dotQ5KQ8KAVX512T2 multiplies strips of weights with a tile of 2 tokens: see dotStrips.
+func dotQ5KQ8KAVX512T2(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotQ40Q80AVX512T4 multiplies strips of Q4_0 with a tile of tokens.
+// dotQ6KQ8KAVX512T2 multiplies strips of weights with a tile of 2 tokens: see dotStrips.
+func dotQ6KQ8KAVX512T2(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotIQ4XSQ8KAVX512T2 multiplies strips of weights with a tile of 2 tokens: see dotStrips.
+func dotIQ4XSQ8KAVX512T2(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotQ4KQ8KAVX512T2 multiplies strips of weights with a tile of 2 tokens: see dotStrips.
+func dotQ4KQ8KAVX512T2(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotQ40Q80AVX512T4 multiplies strips of weights with a tile of 4 tokens: see dotStrips.
 func dotQ40Q80AVX512T4(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotQ41Q80AVX512T4 multiplies strips of Q4_1 with a tile of tokens.
+// dotQ41Q80AVX512T4 multiplies strips of weights with a tile of 4 tokens: see dotStrips.
 func dotQ41Q80AVX512T4(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotQ80Q80AVX512T4 multiplies strips of Q8_0 with a tile of tokens.
+// dotQ50Q80AVX512T4 multiplies strips of weights with a tile of 4 tokens: see dotStrips.
+func dotQ50Q80AVX512T4(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotQ51Q80AVX512T4 multiplies strips of weights with a tile of 4 tokens: see dotStrips.
+func dotQ51Q80AVX512T4(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotQ80Q80AVX512T4 multiplies strips of weights with a tile of 4 tokens: see dotStrips.
 func dotQ80Q80AVX512T4(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotTile32Q80AVX512T4 multiplies tiles of 32-blocks with a tile of tokens.
-func dotTile32Q80AVX512T4(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+// dotIQ4NLQ80AVX512T4 multiplies strips of weights with a tile of 4 tokens: see dotStrips.
+func dotIQ4NLQ80AVX512T4(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotTile256Q8KAVX512T4 multiplies tiles of 256-blocks with a tile of tokens.
-func dotTile256Q8KAVX512T4(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+// dotQ2KQ8KAVX512T4 multiplies strips of weights with a tile of 4 tokens: see dotStrips.
+func dotQ2KQ8KAVX512T4(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotQ4KQ8KAVX512T8 multiplies strips of Q4_K with a tile of tokens.
-func dotQ4KQ8KAVX512T8(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+// dotQ3KQ8KAVX512T4 multiplies strips of weights with a tile of 4 tokens: see dotStrips.
+func dotQ3KQ8KAVX512T4(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotQ6KQ8KAVX512T8 multiplies strips of Q6_K with a tile of tokens.
-func dotQ6KQ8KAVX512T8(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+// dotQ5KQ8KAVX512T4 multiplies strips of weights with a tile of 4 tokens: see dotStrips.
+func dotQ5KQ8KAVX512T4(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotQ40Q80AVX512T8 multiplies strips of Q4_0 with a tile of tokens.
+// dotQ6KQ8KAVX512T4 multiplies strips of weights with a tile of 4 tokens: see dotStrips.
+func dotQ6KQ8KAVX512T4(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotIQ4XSQ8KAVX512T4 multiplies strips of weights with a tile of 4 tokens: see dotStrips.
+func dotIQ4XSQ8KAVX512T4(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotQ4KQ8KAVX512T4 multiplies strips of weights with a tile of 4 tokens: see dotStrips.
+func dotQ4KQ8KAVX512T4(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotQ40Q80AVX512T8 multiplies strips of weights with a tile of 8 tokens: see dotStrips.
 func dotQ40Q80AVX512T8(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotQ41Q80AVX512T8 multiplies strips of Q4_1 with a tile of tokens.
+// dotQ41Q80AVX512T8 multiplies strips of weights with a tile of 8 tokens: see dotStrips.
 func dotQ41Q80AVX512T8(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotQ80Q80AVX512T8 multiplies strips of Q8_0 with a tile of tokens.
+// dotQ50Q80AVX512T8 multiplies strips of weights with a tile of 8 tokens: see dotStrips.
+func dotQ50Q80AVX512T8(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotQ51Q80AVX512T8 multiplies strips of weights with a tile of 8 tokens: see dotStrips.
+func dotQ51Q80AVX512T8(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotQ80Q80AVX512T8 multiplies strips of weights with a tile of 8 tokens: see dotStrips.
 func dotQ80Q80AVX512T8(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotTile32Q80AVX512T8 multiplies tiles of 32-blocks with a tile of tokens.
-func dotTile32Q80AVX512T8(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+// dotIQ4NLQ80AVX512T8 multiplies strips of weights with a tile of 8 tokens: see dotStrips.
+func dotIQ4NLQ80AVX512T8(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotTile256Q8KAVX512T8 multiplies tiles of 256-blocks with a tile of tokens.
-func dotTile256Q8KAVX512T8(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+// dotQ2KQ8KAVX512T8 multiplies strips of weights with a tile of 8 tokens: see dotStrips.
+func dotQ2KQ8KAVX512T8(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotQ4KQ8KAVX512T12 multiplies strips of Q4_K with a tile of tokens.
-func dotQ4KQ8KAVX512T12(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+// dotQ3KQ8KAVX512T8 multiplies strips of weights with a tile of 8 tokens: see dotStrips.
+func dotQ3KQ8KAVX512T8(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotQ6KQ8KAVX512T12 multiplies strips of Q6_K with a tile of tokens.
-func dotQ6KQ8KAVX512T12(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+// dotQ5KQ8KAVX512T8 multiplies strips of weights with a tile of 8 tokens: see dotStrips.
+func dotQ5KQ8KAVX512T8(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotQ40Q80AVX512T12 multiplies strips of Q4_0 with a tile of tokens.
+// dotQ6KQ8KAVX512T8 multiplies strips of weights with a tile of 8 tokens: see dotStrips.
+func dotQ6KQ8KAVX512T8(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotIQ4XSQ8KAVX512T8 multiplies strips of weights with a tile of 8 tokens: see dotStrips.
+func dotIQ4XSQ8KAVX512T8(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotQ4KQ8KAVX512T8 multiplies strips of weights with a tile of 8 tokens: see dotStrips.
+func dotQ4KQ8KAVX512T8(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotQ40Q80AVX512T12 multiplies strips of weights with a tile of 12 tokens: see dotStrips.
 func dotQ40Q80AVX512T12(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotQ41Q80AVX512T12 multiplies strips of Q4_1 with a tile of tokens.
+// dotQ41Q80AVX512T12 multiplies strips of weights with a tile of 12 tokens: see dotStrips.
 func dotQ41Q80AVX512T12(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotQ80Q80AVX512T12 multiplies strips of Q8_0 with a tile of tokens.
+// dotQ50Q80AVX512T12 multiplies strips of weights with a tile of 12 tokens: see dotStrips.
+func dotQ50Q80AVX512T12(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotQ51Q80AVX512T12 multiplies strips of weights with a tile of 12 tokens: see dotStrips.
+func dotQ51Q80AVX512T12(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotQ80Q80AVX512T12 multiplies strips of weights with a tile of 12 tokens: see dotStrips.
 func dotQ80Q80AVX512T12(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotTile32Q80AVX512T12 multiplies tiles of 32-blocks with a tile of tokens.
-func dotTile32Q80AVX512T12(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+// dotIQ4NLQ80AVX512T12 multiplies strips of weights with a tile of 12 tokens: see dotStrips.
+func dotIQ4NLQ80AVX512T12(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
 
-// dotTile256Q8KAVX512T12 multiplies tiles of 256-blocks with a tile of tokens.
-func dotTile256Q8KAVX512T12(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+// dotQ2KQ8KAVX512T12 multiplies strips of weights with a tile of 12 tokens: see dotStrips.
+func dotQ2KQ8KAVX512T12(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotQ3KQ8KAVX512T12 multiplies strips of weights with a tile of 12 tokens: see dotStrips.
+func dotQ3KQ8KAVX512T12(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotQ5KQ8KAVX512T12 multiplies strips of weights with a tile of 12 tokens: see dotStrips.
+func dotQ5KQ8KAVX512T12(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotQ6KQ8KAVX512T12 multiplies strips of weights with a tile of 12 tokens: see dotStrips.
+func dotQ6KQ8KAVX512T12(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotIQ4XSQ8KAVX512T12 multiplies strips of weights with a tile of 12 tokens: see dotStrips.
+func dotIQ4XSQ8KAVX512T12(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotQ4KQ8KAVX512T12 multiplies strips of weights with a tile of 12 tokens: see dotStrips.
+func dotQ4KQ8KAVX512T12(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)

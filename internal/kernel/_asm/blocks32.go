@@ -6,7 +6,7 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// Offsets in a stream of 32-blocks, in dwords of one token: see stream in stream.go.
+// Offsets in a stream of 32-blocks, in dwords of one token: see stream.go.
 const (
 	sumInt   = 8
 	sumFloat = sumInt + 1
@@ -14,99 +14,96 @@ const (
 	dwords32 = scale32 + 1
 )
 
-// format32 is a dtype with blocks of 32.
-type format32 struct {
+// legacy is a dtype with blocks of 32.
+type legacy struct {
 	name   string
-	what   string
 	bytes  int    // of a strip's block, without d where head is set
-	offset uint32 // of the quants above the weights
-	nibble bool   // 4 vectors of nibbles rather than 8 of bytes
 	head   bool   // the d come first
-	tile   bool   // made by expand: floats, a vector that corrects the sum, and a factor of the sum of activations
-	min    bool   // m stands after d
+	d      int    // offset of d, and of m behind it, where d does not come first
+	offset uint32 // of the quants above the weights
+
+	steps     bool // weights wants the table for lookUp
+	constants []uint32
+	// weights makes vector g, 0 to 7, of unsigned weights in v, with u to spare.
+	weights func(k *kernel, c []VecVirtual, g int, v, u VecVirtual)
+}
+
+// nibbles makes weights that are nibbles, the low ones first.
+func nibbles(k *kernel, c []VecVirtual, g int, v, _ VecVirtual) {
+	shiftAnd(k.vector(64*(g%4)), -4*(g/4), c[0], v)
+}
+
+// fives makes weights of five bits, of which the highest stand in a vector after the nibbles, bit g of each byte.
+func fives(k *kernel, c []VecVirtual, g int, v, u VecVirtual) {
+	shiftAnd(k.vector(256), 4-g, c[1], v)
+	orShiftAnd(k.vector(64*(g%4)), -4*(g/4), c[0], v, u)
 }
 
 var (
-	q4_0   = format32{name: "Q40Q80", what: "strips of Q4_0", bytes: 256, offset: 8, nibble: true, head: true}
-	q4_1   = format32{name: "Q41Q80", what: "strips of Q4_1", bytes: 320, nibble: true, min: true}
-	q8_0   = format32{name: "Q80Q80", what: "strips of Q8_0", bytes: 512, offset: 128, head: true}
-	tile32 = format32{name: "Tile32Q80", what: "tiles of 32-blocks", bytes: 704, tile: true, min: true}
+	q4_0 = legacy{name: "Q40", bytes: 256, head: true, offset: 8, constants: []uint32{0x0f0f0f0f}, weights: nibbles}
+	q4_1 = legacy{name: "Q41", bytes: 320, d: 256, constants: []uint32{0x0f0f0f0f}, weights: nibbles}
+	q5_0 = legacy{
+		name: "Q50", bytes: 320, head: true, offset: 16,
+		constants: []uint32{0x0f0f0f0f, 0x10101010}, weights: fives,
+	}
+	q5_1 = legacy{name: "Q51", bytes: 384, d: 320, constants: []uint32{0x0f0f0f0f, 0x10101010}, weights: fives}
+	q8_0 = legacy{
+		name: "Q80", bytes: 512, head: true, offset: 128, constants: []uint32{0x80808080},
+		weights: func(k *kernel, c []VecVirtual, g int, v, _ VecVirtual) { VPXORD(k.vector(64*g), c[0], v) },
+	}
+	iq4NL = legacy{
+		name: "IQ4NL", bytes: 256, head: true, offset: 128, steps: true, constants: []uint32{0x0f0f0f0f},
+		weights: func(k *kernel, c []VecVirtual, g int, v, u VecVirtual) {
+			nibbles(k, c, g, v, u)
+			k.lookUp(v)
+		},
+	}
 )
 
-func block32(f format32, tokens int) {
-	text(f.name, tokens, "multiplies "+f.what+" with a tile of tokens.")
-	k := begin(tokens)
+// block32 multiplies a dtype with blocks of 32.
+func block32(f legacy, tokens int) {
+	k := begin(f.name+"Q80", tokens)
 	k.sums = vectors(tokens)
-	var nibble, sign, offset VecVirtual
-	switch {
-	case f.nibble:
-		nibble = constant(0x0f0f0f0f)
-	case !f.tile:
-		sign = constant(0x80808080)
+	var consts []VecVirtual
+	for _, dword := range f.constants {
+		consts = append(consts, constant(dword))
 	}
+	var offset VecVirtual
 	if f.offset != 0 {
-		offset = constant(-f.offset & 0xffff)
+		offset = constant(-f.offset & 0xffff) // times the sum in the low half of the stream's dword
 	}
+	if f.steps {
+		k.loadSteps()
+	}
+	v, u := ZMM(), ZMM()
 	k.strip(f.head)
 
-	w := ZMM()
 	bytes := f.bytes
 	if f.head {
 		bytes += 32
 	}
 	k.prefetch(0, (bytes+63)/64)
 	k.clear(k.acc)
-	quants := 512
-	switch {
-	case f.nibble:
-		quants = 256
-		for g := range 4 {
-			VPANDD(Mem{Base: k.w, Disp: 64 * g}, nibble, w)
-			k.dot(w, g)
-		}
-		for g := range 4 {
-			VPSRLW(Imm(4), Mem{Base: k.w, Disp: 64 * g}, w)
-			VPANDD(nibble, w, w)
-			k.dot(w, 4+g)
-		}
-	case f.tile:
-		for g := range 8 {
-			VMOVDQU64(Mem{Base: k.w, Disp: 64 * g}, w)
-			k.dot(w, g)
-		}
-	default:
-		for g := range 8 {
-			VPXORD(Mem{Base: k.w, Disp: 64 * g}, sign, w)
-			k.dot(w, g)
-		}
+	for g := range 8 {
+		f.weights(k, consts, g, v, u)
+		k.dot(v, g)
 	}
-	if f.tile {
-		VMOVDQU64(Mem{Base: k.w, Disp: 512}, w)
-		k.pairs(w, sumInt, k.acc)
-	} else if f.offset != 0 {
+	if f.offset != 0 {
 		k.pairs(offset, sumInt, k.acc)
 	}
 	floats(k.acc)
-	switch {
-	case f.head:
-		VCVTPH2PS(Mem{Base: k.head}, w)
+	if f.head {
+		VCVTPH2PS(Mem{Base: k.head}, v)
 		ADDQ(Imm(32), k.head)
-	case f.tile:
-		VMOVUPS(Mem{Base: k.w, Disp: 576}, w)
-	default:
-		VCVTPH2PS(Mem{Base: k.w, Disp: quants}, w)
-	}
-	k.step(w, scale32, k.acc, false)
-	if f.min {
-		if f.tile {
-			VMOVUPS(Mem{Base: k.w, Disp: 640}, w)
-		} else {
-			VCVTPH2PS(Mem{Base: k.w, Disp: quants + 32}, w)
-		}
-		m := ZMM()
+		k.step(v, scale32, k.acc, false)
+	} else {
+		VCVTPH2PS(k.vector(f.d), v)
+		k.step(v, scale32, k.acc, false)
+		Comment("Minimums.")
+		VCVTPH2PS(k.vector(f.d+32), v)
 		for t := range tokens {
-			VMULPS_BCST(k.activation(scale32, t), w, m)
-			VFMADD231PS_BCST(k.activation(sumFloat, t), m, k.sums[t])
+			VMULPS_BCST(k.activation(scale32, t), v, u)
+			VFMADD231PS_BCST(k.activation(sumFloat, t), u, k.sums[t])
 		}
 	}
 	ADDQ(I32(int32(f.bytes)), k.w)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -20,14 +22,19 @@ type kernel struct {
 	out, w, x, scratch, blocks, ahead GPVirtual
 	head                              GPVirtual // the d of a strip whose dtype has them first
 
-	zero VecVirtual
-	acc  []VecVirtual // integer sums of a sub-block or block, for each token
-	sums []VecVirtual // the float sums of the rows, for each token; nil where scratch holds them
-	park int          // their place in scratch then
+	zero  VecVirtual
+	acc   []VecVirtual // integer sums of a sub-block or block, for each token
+	sums  []VecVirtual // the float sums of the rows, for each token; nil where scratch holds them
+	park  int          // their place in scratch then
+	steps VecVirtual   // those of IQ4_NL and IQ4_XS
 }
 
-// begin loads the arguments that stay in registers.
-func begin(tokens int) *kernel {
+// begin starts a function and loads the arguments that stay in registers. dtypes names those of the weights and of the
+// activations.
+func begin(dtypes string, tokens int) *kernel {
+	name := fmt.Sprintf("dot%sAVX512T%d", dtypes, tokens)
+	TEXT(name, NOSPLIT, "func(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks, strips int)")
+	Doc(fmt.Sprintf("%s multiplies strips of weights with a tile of %d tokens: see dotStrips.", name, tokens))
 	k := &kernel{tokens: tokens}
 	k.out = Load(Param("out"), GP64()).(GPVirtual)
 	k.w = Load(Param("w"), GP64()).(GPVirtual)
@@ -116,6 +123,15 @@ func (k *kernel) pairs(w VecVirtual, offset int, sums []VecVirtual) {
 		VPDPWSSD_BCST(k.activation(offset, t), w, acc)
 	}
 }
+
+// loadSteps makes the table for lookUp.
+func (k *kernel) loadSteps() {
+	k.steps = ZMM()
+	VBROADCASTI32X4(steps, k.steps)
+}
+
+// lookUp replaces the nibbles in v by the steps of IQ4_NL and IQ4_XS, plus 128.
+func (k *kernel) lookUp(v VecVirtual) { VPSHUFB(v, k.steps, v) }
 
 // step does sum = fma(factor*dx, v, sum) for each token, dx being the scale at the stream's offset d, or
 // sum = fma(-(factor*dx), v, sum). v holds floats.

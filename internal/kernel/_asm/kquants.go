@@ -3,27 +3,335 @@ package main
 import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
 )
 
-// Offsets in a stream of 256-blocks, in dwords of one token: see stream in stream.go.
+// Offsets in a stream of 256-blocks, in dwords of one token: see stream.go.
 const (
-	sums32     = 64
-	sums16     = sums32 + 4
-	scale256   = sums16 + 8
-	dwords256  = scale256 + 1
-	dwordsOf32 = 8 // dwords of weights in a sub-block of 32
+	sums32    = 64
+	sums16    = sums32 + 4
+	scale256  = sums16 + 8
+	dwords256 = scale256 + 1
 )
 
-// q4K multiplies Q4_K. A strip's block is 32 vectors of quants, 3 of scales and minimums, d and dmin.
+// Offsets in scratch, in bytes. All but the parked sums are made anew for each block.
+const (
+	scales      = 0                     // 16 vectors
+	corrections = scales + 16*64        // 8 vectors of int16 pairs
+	minimums    = corrections + 8*64    // 8 vectors of int16 pairs
+	parked      = minimums + 8*64       // 12 vectors
+	half        = parked + 12*64        // 12 vectors, only of Q4_K
+	_           = uint(4096 - half - 1) // the size of scratch; with the 12 vectors it is full
+)
+
+// kquant is a dtype with blocks of 256 and integer scales in a block.
+type kquant struct {
+	name  string
+	bytes int  // of a strip's block, without d where head is set
+	head  bool // the d come first
+	sub   int  // weights in a sub-block
+	d     int  // offset of d where it does not come first
+	dmin  int  // offset of dmin where there are minimums
+
+	// decode writes scales to scratch, and corrections and minimums where the dtype has them.
+	decode  func(k *kernel)
+	correct bool
+	steps   bool // weights wants the table for lookUp
+	// constants are what weights wants, each a vector of one dword.
+	constants []uint32
+	// weights makes vector g, 0 to 63, of unsigned weights in v, with u to spare.
+	weights func(k *kernel, c []VecVirtual, g int, v, u VecVirtual)
+}
+
+var (
+	q2K = kquant{
+		name: "Q2K", bytes: 1344, sub: 16, d: 1280, dmin: 1312,
+		decode: func(k *kernel) {
+			nibble, pairs := constant(0x0f0f0f0f), constant(0x000f000f)
+			v, u := ZMM(), ZMM()
+			for i := range 4 {
+				VPANDD(k.vector(1024+64*i), nibble, v)
+				k.scale4(v, u, 4*i)
+				for j := range 2 {
+					VPSRLW(U8(uint8(4+8*j)), k.vector(1024+64*i), v)
+					VPANDD(pairs, v, v)
+					VMOVDQA64(v, k.stored(minimums+64*(2*i+j)))
+				}
+			}
+		},
+		constants: []uint32{0x03030303},
+		weights: func(k *kernel, c []VecVirtual, g int, v, _ VecVirtual) {
+			h, quarter, i := g/32, g/8%4, g%8
+			shiftAnd(k.vector(512*h+64*i), -2*quarter, c[0], v)
+		},
+	}
+	q3K = kquant{
+		name: "Q3K", bytes: 1728, head: true, sub: 16, correct: true,
+		decode: func(k *kernel) {
+			nibble, m30, bias := constant(0x0f0f0f0f), constant(0x30303030), constant(0x20202020)
+			low, v, u := ZMM(), ZMM(), ZMM()
+			for i := range 4 {
+				// Four scales have their low nibbles in bytes of one dword and their high bits in the third.
+				shiftAnd(k.vector(1536+64*(i%2)), -4*(i/2), nibble, low)
+				shiftAnd(k.vector(1536+128), 4-2*i, m30, v)
+				VPORD(low, v, v)
+				VPSUBB(bias, v, v)
+				k.correct4(v, u, low, i, 2)
+				k.scale4(v, u, 4*i)
+			}
+		},
+		constants: []uint32{0x03030303, 0x04040404},
+		weights: func(k *kernel, c []VecVirtual, g int, v, u VecVirtual) {
+			h, quarter, i := g/32, g/8%4, g%8
+			shiftAnd(k.vector(1024+64*i), 2-(4*h+quarter), c[1], v)
+			orShiftAnd(k.vector(512*h+64*i), -2*quarter, c[0], v, u)
+		},
+	}
+	q5K = kquant{
+		name: "Q5K", bytes: 2816, sub: 32, d: 2752, dmin: 2784,
+		decode: func(k *kernel) {
+			sc, mn := k.scalesMinK4(2560)
+			u := ZMM()
+			for h := range 2 {
+				k.minimum4(mn[h], u, h)
+				k.scale4(sc[h], u, 4*h)
+			}
+		},
+		constants: []uint32{0x0f0f0f0f, 0x10101010},
+		weights: func(k *kernel, c []VecVirtual, g int, v, u VecVirtual) {
+			j, i := g/8, g%8
+			shiftAnd(k.vector(2048+64*i), 4-j, c[1], v)
+			orShiftAnd(k.vector(512*(j/2)+64*i), -4*(j%2), c[0], v, u)
+		},
+	}
+	q6K = kquant{
+		name: "Q6K", bytes: 3328, head: true, sub: 16, correct: true,
+		decode: func(k *kernel) {
+			v, u, x := ZMM(), ZMM(), ZMM()
+			for i := range 4 {
+				VMOVDQU64(k.vector(3072+64*i), v)
+				k.correct4(v, u, x, i, 5)
+				k.scale4(v, u, 4*i)
+			}
+		},
+		constants: []uint32{0x0f0f0f0f, 0x30303030},
+		weights: func(k *kernel, c []VecVirtual, g int, v, u VecVirtual) {
+			h, quarter, i := g/32, g/8%4, g%8
+			shiftAnd(k.vector(2048+512*h+64*i), 4-2*quarter, c[1], v)
+			orShiftAnd(k.vector(1024*h+512*(quarter%2)+64*i), -4*(quarter/2), c[0], v, u)
+		},
+	}
+	iq4XS = kquant{
+		name: "IQ4XS", bytes: 2176, sub: 32, d: 2112, correct: true, steps: true,
+		decode: func(k *kernel) {
+			nibble, m30, bias := constant(0x0f), constant(0x30), constant(0x20)
+			high, v, u := ZMM(), ZMM(), ZMM()
+			VPMOVZXWD(k.vector(2144), high)
+			for j := range 8 {
+				shiftAnd32(k.vector(2048), -4*j, nibble, v)
+				shiftAnd32(high, 4-2*j, m30, u)
+				VPORD(u, v, v)
+				VPSUBD(bias, v, v)
+				VMOVDQA64(v, k.stored(scales+64*j))
+			}
+			// Pairs of -128 times the scales of sub-blocks 0 and 2, 1 and 3, and so on.
+			for p, j := range []int{0, 1, 4, 5} {
+				VPSUBD(k.stored(scales+64*j), k.zero, v)
+				VPSUBD(k.stored(scales+64*(j+2)), k.zero, u)
+				VPSLLD(Imm(16), u, u)
+				VPSLLD(Imm(16), v, v)
+				VPSRLD(Imm(16), v, v)
+				VPORD(u, v, v)
+				VPSLLW(Imm(7), v, v)
+				VMOVDQA64(v, k.stored(corrections+64*p))
+			}
+		},
+		constants: []uint32{0x0f0f0f0f},
+		weights: func(k *kernel, c []VecVirtual, g int, v, _ VecVirtual) {
+			j, i := g/8, g%8
+			shiftAnd(k.vector(256*j+64*(i%4)), -4*(i/4), c[0], v)
+			k.lookUp(v)
+		},
+	}
+)
+
+// vector is a vector of the strip's block.
+func (k *kernel) vector(offset int) Mem { return Mem{Base: k.w, Disp: offset} }
+
+// stored is a vector in scratch.
+func (k *kernel) stored(offset int) Mem { return Mem{Base: k.scratch, Disp: offset} }
+
+// scale4 writes the four signed bytes of each dword of v as scales j to j+3, with u to spare.
+func (k *kernel) scale4(v, u VecVirtual, j int) {
+	for i := range 4 {
+		from := v
+		if i < 3 {
+			VPSLLD(U8(uint8(24-8*i)), v, u)
+			from = u
+		}
+		VPSRAD(Imm(24), from, u)
+		VMOVDQA64(u, k.stored(scales+64*(j+i)))
+	}
+}
+
+// correct4 writes minus the four signed bytes of each dword of v, shifted left, as two vectors of pairs, the i-th of
+// its dtype. u and x are to spare.
+func (k *kernel) correct4(v, u, x VecVirtual, i, shift int) {
+	VPSLLW(Imm(8), v, u)
+	VPSRAW(U8(uint8(8-shift)), u, u)
+	VPSUBW(u, k.zero, u)
+	VMOVDQA64(u, k.stored(corrections+128*i))
+	VPSRAW(Imm(8), v, x)
+	VPSLLW(U8(uint8(shift)), x, x)
+	VPSUBW(x, k.zero, x)
+	VMOVDQA64(x, k.stored(corrections+128*i+64))
+}
+
+// minimum4 writes the four unsigned bytes of each dword of v as two vectors of pairs, with u to spare.
+func (k *kernel) minimum4(v, u VecVirtual, i int) {
+	VPSLLW(Imm(8), v, u)
+	VPSRLW(Imm(8), u, u)
+	VMOVDQA64(u, k.stored(minimums+128*i))
+	VPSRLW(Imm(8), v, u)
+	VMOVDQA64(u, k.stored(minimums+128*i+64))
+}
+
+// scalesMinK4 decodes the twelve bytes of scales and minimums of Q4_K and Q5_K, three vectors from offset on, into
+// dwords of four bytes: sub-blocks 0 to 3, and 4 to 7.
+func (k *kernel) scalesMinK4(offset int) (sc, mn []VecVirtual) {
+	m3f, m30, nibble := constant(0x3f3f3f3f), constant(0x30303030), constant(0x0f0f0f0f)
+	sc, mn = vectors(2), vectors(2)
+	last := ZMM()
+	VMOVDQU64(k.vector(offset+128), last)
+	VPANDD(k.vector(offset), m3f, sc[0])
+	VPANDD(k.vector(offset+64), m3f, mn[0])
+	shiftAnd(k.vector(offset), -2, m30, sc[1])
+	VPTERNLOGD(Imm(or3and), nibble, last, sc[1])
+	VPSRLW(Imm(4), last, last)
+	shiftAnd(k.vector(offset+64), -2, m30, mn[1])
+	VPTERNLOGD(Imm(or3and), nibble, last, mn[1])
+	return sc, mn
+}
+
+// shiftAnd sets v to from, shifted left by n bits or right by -n within words, and masked.
+func shiftAnd(from Op, n int, mask, v VecVirtual) {
+	switch {
+	case n > 0:
+		VPSLLW(U8(uint8(n)), from, v)
+		VPANDD(mask, v, v)
+	case n < 0:
+		VPSRLW(U8(uint8(-n)), from, v)
+		VPANDD(mask, v, v)
+	default:
+		VPANDD(from, mask, v)
+	}
+}
+
+// shiftAnd32 is shiftAnd within dwords.
+func shiftAnd32(from Op, n int, mask, v VecVirtual) {
+	switch {
+	case n > 0:
+		VPSLLD(U8(uint8(n)), from, v)
+		VPANDD(mask, v, v)
+	case n < 0:
+		VPSRLD(U8(uint8(-n)), from, v)
+		VPANDD(mask, v, v)
+	default:
+		VPANDD(from, mask, v)
+	}
+}
+
+// orShiftAnd does v |= (from >> -n) & mask, with u to spare. n is not positive.
+func orShiftAnd(from Op, n int, mask, v, u VecVirtual) {
+	if n == 0 {
+		VPTERNLOGD(Imm(or3and), from, mask, v)
+		return
+	}
+	VPSRLW(U8(uint8(-n)), from, u)
+	VPTERNLOGD(Imm(or3and), u, mask, v)
+}
+
+// block256 multiplies a dtype with blocks of 256.
+func block256(f kquant, tokens int) {
+	k := begin(f.name+"Q8K", tokens)
+	k.park = parked
+	if tokens <= 4 {
+		k.sums = vectors(tokens)
+	}
+	var consts []VecVirtual
+	for _, dword := range f.constants {
+		consts = append(consts, constant(dword))
+	}
+	if f.steps {
+		k.loadSteps()
+	}
+	total := vectors(tokens)
+	v, u := ZMM(), ZMM()
+	k.strip(f.head)
+
+	pairs, sums := 8, sums16
+	if f.sub == 32 {
+		pairs, sums = 4, sums32
+	}
+	Comment("Scales.")
+	f.decode(k)
+	k.clear(total)
+	if f.correct {
+		for p := range pairs {
+			VMOVDQA64(k.stored(corrections+64*p), v)
+			k.pairs(v, sums+p, total)
+		}
+	}
+	bytes := f.bytes
+	if f.head {
+		bytes += 32
+	}
+	lines, n := (bytes+63)/64, 256/f.sub
+	for j := range n {
+		Commentf("Sub-block %d.", j)
+		k.prefetch(lines*j/n, lines*(j+1)/n-lines*j/n)
+		k.clear(k.acc)
+		for g := j * f.sub / 4; g < (j+1)*f.sub/4; g++ {
+			f.weights(k, consts, g, v, u)
+			k.dot(v, g)
+		}
+		for t := range tokens {
+			VPMULLD(k.stored(scales+64*j), k.acc[t], k.acc[t])
+			VPADDD(k.acc[t], total[t], total[t])
+		}
+	}
+	floats(total)
+	if f.head {
+		VCVTPH2PS(Mem{Base: k.head}, v)
+		ADDQ(Imm(32), k.head)
+	} else {
+		VCVTPH2PS(k.vector(f.d), v)
+	}
+	k.step(v, scale256, total, false)
+	if f.dmin != 0 {
+		Comment("Minimums.")
+		k.clear(k.acc)
+		for p := range pairs {
+			VMOVDQA64(k.stored(minimums+64*p), v)
+			k.pairs(v, sums+p, k.acc)
+		}
+		floats(k.acc)
+		VCVTPH2PS(k.vector(f.dmin), v)
+		k.step(v, scale256, k.acc, true)
+	}
+	ADDQ(I32(int32(f.bytes)), k.w)
+	k.end(bytes, dwords256)
+}
+
+// q4K multiplies Q4_K, which most weights are stored in. A strip's block is 32 vectors of quants, 3 of scales and
+// minimums, d and dmin.
 //
 // The products of a sub-block's scale with its sum are added up as floats: four of them are at most 4 * 63 * 32 * 15 *
 // 127 = 15,361,920 in magnitude, less than 2^24, hence exact, and the sum of the two halves of a block rounds as the
-// conversion of the integer would.
+// conversion of the integer would. It takes two instructions where VPMULLD alone is two steps on Intel's processors.
 func q4K(tokens int) {
-	const quants, scales, d, dmin, size = 0, 2048, 2240, 2272, 2304
-	text("Q4KQ8K", tokens, "multiplies strips of Q4_K with a tile of tokens.")
-	k := begin(tokens)
-	const minimums, half, parked = 512, 768, 768 + 12*64 // in scratch, after the scales
+	const d, dmin, size = 2240, 2272, 2304
+	k := begin("Q4KQ8K", tokens)
 	k.park = parked
 	if tokens <= 8 {
 		k.sums = vectors(tokens)
@@ -35,81 +343,43 @@ func q4K(tokens int) {
 	k.strip(false)
 
 	Comment("Scales to scratch as floats, those of high nibbles a sixteenth, and minimums as pairs.")
-	m3f, m30, mff := constant(0x3f3f3f3f), constant(0x30303030), constant(0xff)
-	u0, u1, u2 := ZMM(), ZMM(), ZMM()
-	VMOVDQU64(Mem{Base: k.w, Disp: scales}, u0)
-	VMOVDQU64(Mem{Base: k.w, Disp: scales + 64}, u1)
-	VMOVDQU64(Mem{Base: k.w, Disp: scales + 128}, u2)
-	// The four bytes of a row's dword are the values of sub-blocks 0 to 3, or 4 to 7.
-	sc, mn := vectors(2), vectors(2)
-	VPANDD(m3f, u0, sc[0])
-	VPANDD(m3f, u1, mn[0])
-	VPSRLW(Imm(2), u0, sc[1])
-	VPANDD(m30, sc[1], sc[1])
-	VPTERNLOGD(Imm(or3and), nibble, u2, sc[1])
-	VPSRLW(Imm(4), u2, u2)
-	VPSRLW(Imm(2), u1, mn[1])
-	VPANDD(m30, mn[1], mn[1])
-	VPTERNLOGD(Imm(or3and), nibble, u2, mn[1])
-	sixteenth := constant(0x3d800000) // 1/16
-	words := constant(0x00ff00ff)
-	v := ZMM()
+	sc, mn := k.scalesMinK4(2048)
+	sixteenth, v := constant(0x3d800000), ZMM()
 	for h := range 2 {
+		k.minimum4(mn[h], v, h)
+		k.scale4(sc[h], v, 4*h)
 		for i := range 4 {
-			if i == 0 {
-				VPANDD(mff, sc[h], v)
-			} else {
-				VPSRLD(U8(uint8(8*i)), sc[h], v)
-				if i < 3 {
-					VPANDD(mff, v, v)
-				}
-			}
-			VCVTDQ2PS(v, v)
+			VCVTDQ2PS(k.stored(scales+64*(4*h+i)), v)
 			if i%2 == 1 {
 				VMULPS(sixteenth, v, v)
 			}
-			VMOVAPS(v, Mem{Base: k.scratch, Disp: 64 * (4*h + i)})
+			VMOVAPS(v, k.stored(scales+64*(4*h+i)))
 		}
-		VPANDD(words, mn[h], v)
-		VMOVDQA64(v, Mem{Base: k.scratch, Disp: minimums + 128*h})
-		VPSRLW(Imm(8), mn[h], v)
-		VMOVDQA64(v, Mem{Base: k.scratch, Disp: minimums + 128*h + 64})
 	}
 
-	w, scale, count := ZMM(), GP64(), GP64()
-	MOVQ(k.scratch, scale)
-	for h := range 2 {
-		label := []string{"low", "high"}[h]
-		Commentf("Sub-blocks %d to %d, two at a time.", 4*h, 4*h+3)
-		k.clear(total)
-		MOVQ(U32(2), count)
-		Label(label)
-		k.prefetch(0, 9)
-		for side := range 2 {
-			k.clear(k.acc)
-			for g := range dwordsOf32 {
-				mask := nibble
-				if side == 1 {
-					mask = high
-				}
-				VPANDD(Mem{Base: k.w, Disp: quants + 64*g}, mask, w)
-				k.dot(w, dwordsOf32*side+g)
-			}
-			floats(k.acc)
-			for t := range tokens {
-				VFMADD231PS(Mem{Base: scale, Disp: 64 * side}, k.acc[t], total[t])
-			}
+	w := ZMM()
+	for j := range 8 {
+		Commentf("Sub-block %d.", j)
+		k.prefetch(36*j/8, 36*(j+1)/8-36*j/8)
+		k.clear(k.acc)
+		mask := nibble
+		if j%2 == 1 {
+			mask = high
 		}
-		ADDQ(I32(8*64), k.w)
-		ADDQ(I32(9*64), k.ahead)
-		ADDQ(I32(int32(4*16*tokens)), k.x)
-		ADDQ(U32(128), scale)
-		DECQ(count)
-		JNZ(LabelRef(label))
+		for i := range 8 {
+			VPANDD(k.vector(512*(j/2)+64*i), mask, w)
+			k.dot(w, 8*j+i)
+		}
+		floats(k.acc)
 		for t := range tokens {
-			if at := (Mem{Base: k.scratch, Disp: half + 64*t}); h == 0 {
-				VMOVAPS(total[t], at)
+			if j%4 == 0 {
+				VMULPS(k.stored(scales+64*j), k.acc[t], total[t])
 			} else {
+				VFMADD231PS(k.stored(scales+64*j), k.acc[t], total[t])
+			}
+			if at := k.stored(half + 64*t); j == 3 {
+				VMOVAPS(total[t], at)
+			} else if j == 7 {
 				VADDPS(at, total[t], total[t])
 			}
 		}
@@ -118,163 +388,14 @@ func q4K(tokens int) {
 	Comment("Minimums.")
 	k.clear(k.acc)
 	for p := range 4 {
-		VMOVDQA64(Mem{Base: k.scratch, Disp: minimums + 64*p}, w)
-		k.pairs(w, sums32+p-64, k.acc)
+		VMOVDQA64(k.stored(minimums+64*p), w)
+		k.pairs(w, sums32+p, k.acc)
 	}
 	floats(k.acc)
-	VCVTPH2PS(Mem{Base: k.w, Disp: d - 2048}, w)
-	k.step(w, scale256-64, total, false)
-	VCVTPH2PS(Mem{Base: k.w, Disp: dmin - 2048}, w)
-	k.step(w, scale256-64, k.acc, true)
-	ADDQ(I32(size-2048), k.w)
-	k.end(0, dwords256-64)
-}
-
-// q6K multiplies Q6_K. A strip's block is 32 vectors of low nibbles, 16 of pairs of high bits and 4 of scales; the d
-// come first.
-func q6K(tokens int) {
-	const low, high, scales, size = 0, 2048, 3072, 3328
-	text("Q6KQ8K", tokens, "multiplies strips of Q6_K with a tile of tokens.")
-	k := begin(tokens)
-	const corrections, parked = 1024, 1024 + 512 // in scratch, after the scales
-	k.park = parked
-	if tokens <= 4 {
-		k.sums = vectors(tokens)
-	}
-	nibble, m30 := constant(0x0f0f0f0f), constant(0x30303030)
-	total := vectors(tokens)
-	k.strip(true)
-
-	Comment("Scales to scratch, and minus 32 times each as pairs.")
-	odd := constant(0xff00ff00)
-	v, u := ZMM(), ZMM()
-	for i := range 4 {
-		VMOVDQU64(Mem{Base: k.w, Disp: scales + 64*i}, v)
-		for j := range 4 {
-			if j < 3 {
-				VPSLLD(U8(uint8(24-8*j)), v, u)
-				VPSRAD(Imm(24), u, u)
-			} else {
-				VPSRAD(Imm(24), v, u)
-			}
-			VMOVDQA64(u, Mem{Base: k.scratch, Disp: 64 * (4*i + j)})
-		}
-		VPSLLW(Imm(8), v, u)
-		VPSRAW(Imm(3), u, u)
-		VPSUBW(u, k.zero, u)
-		VMOVDQA64(u, Mem{Base: k.scratch, Disp: corrections + 128*i})
-		VPANDD(odd, v, v)
-		VPSRAW(Imm(3), v, v)
-		VPSUBW(v, k.zero, v)
-		VMOVDQA64(v, Mem{Base: k.scratch, Disp: corrections + 128*i + 64})
-	}
-	k.clear(total)
-	for p := range 8 {
-		VMOVDQA64(Mem{Base: k.scratch, Disp: corrections + 64*p}, v)
-		k.pairs(v, sums16+p, total)
-	}
-
-	scale, bits, count := GP64(), GP64(), GP64()
-	MOVQ(k.scratch, scale)
-	LEAQ(Mem{Base: k.w, Disp: high}, bits)
-	MOVQ(U32(2), count)
-	Label("half")
-	for c := range 2 {
-		for quarter := range 4 {
-			// Sub-block 2*quarter + c of the half.
-			k.prefetch(26*(4*c+quarter)/8, 26*(4*c+quarter+1)/8-26*(4*c+quarter)/8)
-			k.clear(k.acc)
-			for g := 4 * c; g < 4*c+4; g++ {
-				q, h := Mem{Base: k.w, Disp: low + 512*(quarter%2) + 64*g}, Mem{Base: bits, Disp: 64 * g}
-				switch quarter {
-				case 0:
-					VPSLLW(Imm(4), h, v)
-					VPANDD(m30, v, v)
-				case 1:
-					VPSLLW(Imm(2), h, v)
-					VPANDD(m30, v, v)
-				case 2:
-					VPANDD(h, m30, v)
-				case 3:
-					VPSRLW(Imm(2), h, v)
-					VPANDD(m30, v, v)
-				}
-				if quarter < 2 {
-					VPTERNLOGD(Imm(or3and), q, nibble, v)
-				} else {
-					VPSRLW(Imm(4), q, u)
-					VPTERNLOGD(Imm(or3and), u, nibble, v)
-				}
-				k.dot(v, dwordsOf32*quarter+g)
-			}
-			for t := range tokens {
-				VPMULLD(Mem{Base: scale, Disp: 64 * (2*quarter + c)}, k.acc[t], k.acc[t])
-				VPADDD(k.acc[t], total[t], total[t])
-			}
-		}
-	}
-	ADDQ(I32(1024), k.w)
-	ADDQ(I32(512), bits)
-	ADDQ(I32(int32(4*32*tokens)), k.x)
-	ADDQ(I32(26*64), k.ahead)
-	ADDQ(I32(512), scale)
-	DECQ(count)
-	JNZ(LabelRef("half"))
-	floats(total)
-	VCVTPH2PS(Mem{Base: k.head}, v)
-	ADDQ(Imm(32), k.head)
-	k.step(v, scale256-64, total, false)
-	ADDQ(I32(size-2048), k.w)
-	k.end(16*210-2*26*64, dwords256-64)
-}
-
-// tile256 multiplies a strip of any dtype with blocks of 256 that expand made bytes of: 64 vectors of quants, 16 of
-// scales, 8 of pairs that correct the sum, 8 of pairs of minimums, d and the factor of the minimums as floats.
-func tile256(tokens int) {
-	const quants, scales, corrections, minimums, d, min, size = 0, 4096, 5120, 5632, 6144, 6208, 6272
-	text("Tile256Q8K", tokens, "multiplies tiles of 256-blocks with a tile of tokens.")
-	k := begin(tokens)
-	if tokens <= 8 {
-		k.sums = vectors(tokens)
-	}
-	total := vectors(tokens)
-	w, at, scale, count := ZMM(), GP64(), GP64(), GP64()
-	k.strip(false)
-	k.clear(total)
-	for p := range 8 {
-		VMOVDQU64(Mem{Base: k.w, Disp: corrections + 64*p}, w)
-		k.pairs(w, sums16+p, total)
-	}
-	MOVQ(k.w, at)
-	LEAQ(Mem{Base: k.w, Disp: scales}, scale)
-	MOVQ(U32(16), count)
-	Label("sub")
-	k.clear(k.acc)
-	for g := range 4 {
-		VMOVDQU64(Mem{Base: at, Disp: quants + 64*g}, w)
-		k.dot(w, g)
-	}
-	VMOVDQA64(Mem{Base: scale}, w)
-	for t := range tokens {
-		VPMULLD(w, k.acc[t], k.acc[t])
-		VPADDD(k.acc[t], total[t], total[t])
-	}
-	ADDQ(I32(4*64), at)
-	ADDQ(Imm(64), scale)
-	ADDQ(I32(int32(4*4*tokens)), k.x)
-	DECQ(count)
-	JNZ(LabelRef("sub"))
-	k.clear(k.acc)
-	for p := range 8 {
-		VMOVDQU64(Mem{Base: k.w, Disp: minimums + 64*p}, w)
-		k.pairs(w, sums16+p-64, k.acc)
-	}
-	floats(total)
-	floats(k.acc)
-	VMOVUPS(Mem{Base: k.w, Disp: d}, w)
-	k.step(w, scale256-64, total, false)
-	VMOVUPS(Mem{Base: k.w, Disp: min}, w)
-	k.step(w, scale256-64, k.acc, false)
+	VCVTPH2PS(k.vector(d), w)
+	k.step(w, scale256, total, false)
+	VCVTPH2PS(k.vector(dmin), w)
+	k.step(w, scale256, k.acc, true)
 	ADDQ(I32(size), k.w)
-	k.end(0, dwords256-64)
+	k.end(size, dwords256)
 }

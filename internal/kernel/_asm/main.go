@@ -6,28 +6,27 @@
 package main
 
 import (
-	"fmt"
-
 	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
 )
+
+// steps are those of IQ4_NL and IQ4_XS, plus 128: see quant.IQ4_NLValues.
+var steps Mem
 
 func main() {
 	ConstraintExpr("amd64,!purego")
+	steps = GLOBL("steps", RODATA|NOPTR)
+	for i, v := range []int{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113} {
+		DATA(i, U8(uint8(v+128)))
+	}
 	for _, tokens := range []int{1, 2, 4, 8, 12} {
+		for _, f := range []legacy{q4_0, q4_1, q5_0, q5_1, q8_0, iq4NL} {
+			block32(f, tokens)
+		}
+		for _, f := range []kquant{q2K, q3K, q5K, q6K, iq4XS} {
+			block256(f, tokens)
+		}
 		q4K(tokens)
-		q6K(tokens)
-		block32(q4_0, tokens)
-		block32(q4_1, tokens)
-		block32(q8_0, tokens)
-		block32(tile32, tokens)
-		tile256(tokens)
 	}
 	Generate()
-}
-
-// text starts the function for one dtype and number of tokens.
-func text(dtypes string, tokens int, doc string) {
-	name := fmt.Sprintf("dot%sAVX512T%d", dtypes, tokens)
-	TEXT(name, NOSPLIT, "func(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks, strips int)")
-	Doc(name + " " + doc)
 }
