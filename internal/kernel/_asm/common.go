@@ -22,6 +22,8 @@ type kernel struct {
 	out, w, x, scratch, blocks, ahead GPVirtual
 	head                              GPVirtual // the d of a strip whose dtype has them first
 
+	passed int // dwords of one token of the block's stream that x has passed
+
 	zero  VecVirtual
 	acc   []VecVirtual // integer sums of a sub-block or block, for each token
 	sums  []VecVirtual // the float sums of the rows, for each token; nil where scratch holds them
@@ -98,9 +100,15 @@ func (k *kernel) prefetch(line, n int) {
 	}
 }
 
-// activation is the dword of token t in the stream at offset, which counts dwords of one token.
+// activation is the dword of token t in the block's stream at offset, which counts dwords of one token.
 func (k *kernel) activation(offset, t int) Mem {
-	return Mem{Base: k.x, Disp: 4 * (offset*k.tokens + t)}
+	return Mem{Base: k.x, Disp: 4 * ((offset-k.passed)*k.tokens + t)}
+}
+
+// pass moves the stream's pointer to offset, so that displacements stay small enough for a byte.
+func (k *kernel) pass(offset int) {
+	ADDQ(I32(int32(4*k.tokens*(offset-k.passed))), k.x)
+	k.passed = offset
 }
 
 // clear sets the integer sums to 0.
@@ -164,13 +172,11 @@ func floats(sums []VecVirtual) {
 	}
 }
 
-// end moves on by what is left of a block, in bytes to prefetch and in dwords of the stream, closes the loop over blocks,
-// stores the sums, and closes the loop over strips.
+// end moves on from a block of the given bytes and dwords of the stream, closes the loop over blocks, stores the sums,
+// and closes the loop over strips.
 func (k *kernel) end(bytes, dwords int) {
-	ADDQ(I32(int32(4*k.tokens*dwords)), k.x)
-	if bytes > 0 {
-		ADDQ(I32(int32(bytes)), k.ahead)
-	}
+	k.pass(dwords)
+	ADDQ(I32(int32(bytes)), k.ahead)
 	DECQ(k.blocks)
 	JNZ(LabelRef("block"))
 

@@ -290,6 +290,7 @@ func block256(f kquant, tokens int) {
 	for j := range n {
 		Commentf("Sub-block %d.", j)
 		k.prefetch(lines*j/n, lines*(j+1)/n-lines*j/n)
+		k.pass(j * f.sub / 4)
 		k.clear(k.acc)
 		for g := j * f.sub / 4; g < (j+1)*f.sub/4; g++ {
 			f.weights(k, consts, g, v, u)
@@ -300,6 +301,7 @@ func block256(f kquant, tokens int) {
 			VPADDD(k.acc[t], total[t], total[t])
 		}
 	}
+	k.pass(sums32)
 	floats(total)
 	if f.head {
 		VCVTPH2PS(Mem{Base: k.head}, v)
@@ -361,6 +363,7 @@ func q4K(tokens int) {
 	for j := range 8 {
 		Commentf("Sub-block %d.", j)
 		k.prefetch(36*j/8, 36*(j+1)/8-36*j/8)
+		k.pass(8 * j)
 		k.clear(k.acc)
 		mask := nibble
 		if j%2 == 1 {
@@ -386,6 +389,7 @@ func q4K(tokens int) {
 	}
 
 	Comment("Minimums.")
+	k.pass(sums32)
 	k.clear(k.acc)
 	for p := range 4 {
 		VMOVDQA64(k.stored(minimums+64*p), w)
