@@ -85,8 +85,16 @@ func (in *Input) prepare(p *Pool, m *Matrix) {
 	}
 }
 
+// quantizer quantizes blocks of activations, at least one, and sums them up as sums of quantized has them. The result
+// is that of quantizeBlock.
+type quantizer func(q *int8, d *float32, sums *int32, x *float32, blocks int)
+
 func (q *quantized) quantize(in *Input, t int) {
 	nb := in.N / q.block
+	if f := quantizerOf(kernels, q.block); f != nil {
+		f(&q.q[t*in.N], &q.d[t*nb], &q.sums[t*in.N/q.sumsOf()], &in.x[t*in.N], nb)
+		return
+	}
 	x, out := in.x[t*in.N:(t+1)*in.N], q.q[t*in.N:(t+1)*in.N]
 	for b := range nb {
 		q.d[t*nb+b] = quantizeBlock(out[b*q.block:(b+1)*q.block], x[b*q.block:(b+1)*q.block])

@@ -49,9 +49,15 @@ func (p *Pool) MatMul(in *Input, products ...Product) {
 	})
 }
 
-// rowsOfItem is the number of rows of an item in plain Go: about 300k multiply-adds, tens of microseconds, so that
-// threads end together and a long product does not keep the garbage collector waiting.
-func rowsOfItem(in *Input) int { return max(lanes, 300_000/(in.N*in.T)/lanes*lanes) }
+// rowsOfItem is the number of rows of an item: about 300k multiply-adds in plain Go, tens of microseconds, so that threads
+// end together and a long product does not keep the garbage collector waiting.
+func (m *Matrix) rowsOfItem(in *Input) int {
+	if m.rows() != nil {
+		// As large, unless for one token, when it is the weights that take time.
+		return max(rowsOfDot, min(4<<20/(m.Cols*in.T), 128<<10/m.Cols)/rowsOfDot*rowsOfDot)
+	}
+	return max(lanes, 300_000/(in.N*in.T)/lanes*lanes)
+}
 
 // items is the number of items that a product is cut into.
 func (o *Product) items(in *Input) int {
@@ -59,7 +65,7 @@ func (o *Product) items(in *Input) int {
 		plan := planStrips(o.W, in.T)
 		return plan.rows * plan.columns
 	}
-	return ceil(o.W.Rows, rowsOfItem(in))
+	return ceil(o.W.Rows, o.W.rowsOfItem(in))
 }
 
 // item computes one item of a product.
@@ -68,7 +74,11 @@ func (s *scratch) item(o *Product, in *Input, item int) {
 		s.stripItem(o.Dst, o.W, k, in, planStrips(o.W, in.T), item)
 		return
 	}
-	rows := rowsOfItem(in)
+	rows := o.W.rowsOfItem(in)
+	if k := o.W.rows(); k != nil {
+		s.floatRows(o.Dst, o.W, k, in, item*rows, min((item+1)*rows, o.W.Rows))
+		return
+	}
 	for r := item * rows; r < min((item+1)*rows, o.W.Rows); r += lanes {
 		s.rows(o.Dst, o.W, in, r, min(r+lanes, o.W.Rows))
 	}

@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/realm-ai/realm/internal/cpu"
@@ -249,6 +250,45 @@ func TestQuantizeBlock(t *testing.T) {
 		d := quantizeBlock(q, c.x)
 		if fmt.Sprint(q, d) != fmt.Sprint(c.q, c.d) {
 			t.Errorf("%v: %v, scale %v; want %v, scale %v", c.x, q, d, c.q, c.d)
+		}
+	}
+}
+
+// TestQuantizersEqualPlainGo compares scales, quants and sums of activations with those of plain Go.
+func TestQuantizersEqualPlainGo(t *testing.T) {
+	needKernels(t, cpu.AVX512)
+	rng := rand.New(rand.NewPCG(7, 7))
+	p := NewPool(1)
+	defer p.Close()
+	f32 := &format{block: 32, sub: 32}
+	f256 := &format{block: 256, sub: 16}
+	for i := range 300 {
+		tokens, n := 1+i%3, 256*(1+i%5)
+		x := hostileFloats(rng, tokens*n, i%2 == 0)
+		switch i {
+		case 1:
+			for j := range x {
+				x[j] = float32(127-j%255) + 0.5 // ties
+			}
+		case 2:
+			x[0], x[300%n] = 0x1p-119, 0x1.fffffep-120
+		case 3:
+			for j := range x {
+				x[j] = math.Float32frombits(rng.Uint32())
+			}
+		}
+		for _, f := range []*format{f32, f256} {
+			var got, want Input
+			got.Set(x, tokens, n)
+			want.Set(x, tokens, n)
+			got.prepare(p, &Matrix{format: f})
+			kernels = cpu.Generic
+			want.prepare(p, &Matrix{format: f})
+			kernels = cpu.AVX512
+			g, w := got.quantized(f), want.quantized(f)
+			if !slices.Equal(bitsOf(g.d), bitsOf(w.d)) || !slices.Equal(g.q, w.q) || !slices.Equal(g.sums, w.sums) {
+				t.Fatalf("input %d, blocks of %d: other quants, scales or sums than plain Go", i, f.block)
+			}
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package kernel
 
-import "math"
+import (
+	"math"
+	"unsafe"
+)
 
 // Kernels for strips read activations as a stream for each tile of tokens: what one step needs of all its tokens stands
 // together, a dword for each token, in the order of use. A block of 32 is
@@ -107,9 +110,11 @@ func (q *quantized) stream256(dst []uint32, in *Input, t, size int) {
 	}
 }
 
+// streamQuants writes activations from at on and returns where the next dword goes.
 func streamQuants(dst []uint32, x []int8, at, size int) int {
-	for ; len(x) >= 4; x = x[4:] {
-		dst[at] = uint32(uint8(x[0])) | uint32(uint8(x[1]))<<8 | uint32(uint8(x[2]))<<16 | uint32(uint8(x[3]))<<24
+	b := unsafe.Slice((*byte)(unsafe.Pointer(&x[0])), len(x))
+	for ; len(b) >= 4; b = b[4:] {
+		dst[at] = le32(b)
 		at += size
 	}
 	return at

@@ -28,5 +28,15 @@ func main() {
 		}
 		q4K(tokens)
 	}
+	for _, f := range floatDTypes {
+		dotFloat(f, 1)
+		dotFloat(f, 4)
+	}
+	transpose4 = GLOBL("transpose4", RODATA|NOPTR)
+	for i := range 16 {
+		DATA(4*i, U32(uint32(i%4*4+i/4)))
+	}
+	quantize(32)
+	quantize(256)
 	Generate()
 }

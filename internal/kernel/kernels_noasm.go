@@ -7,5 +7,10 @@ import (
 	"github.com/realm-ai/realm/internal/quant"
 )
 
-// stripKernelsOf returns nil: there is no assembly here.
+// Where there is no assembly, no dtype has kernels.
+
 func stripKernelsOf(cpu.Set, quant.DType) *stripKernels { return nil }
+
+func rowKernelsOf(cpu.Set, quant.DType) *rowKernels { return nil }
+
+func quantizerOf(cpu.Set, int) quantizer { return nil }

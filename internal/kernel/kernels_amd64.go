@@ -7,7 +7,7 @@ import (
 	"github.com/realm-ai/realm/internal/quant"
 )
 
-//go:generate go run -C _asm . -out ../strips_avx512_amd64.s -stubs ../stubs_amd64.go -pkg kernel
+//go:generate go run -C _asm . -out ../avx512_amd64.s -stubs ../stubs_amd64.go -pkg kernel
 
 // stripKernelsOf returns the kernels for a dtype, or nil.
 func stripKernelsOf(set cpu.Set, t quant.DType) *stripKernels {
@@ -54,4 +54,29 @@ var stripsAVX512 = map[quant.DType]*stripKernels{
 	quant.IQ4_XS: {
 		dotIQ4XSQ8KAVX512T1, dotIQ4XSQ8KAVX512T2, dotIQ4XSQ8KAVX512T4, dotIQ4XSQ8KAVX512T8, dotIQ4XSQ8KAVX512T12,
 	},
+}
+
+// rowKernelsOf returns the kernels for a float dtype, or nil.
+func rowKernelsOf(set cpu.Set, t quant.DType) *rowKernels {
+	if set == cpu.AVX512 {
+		return rowsAVX512[t]
+	}
+	return nil
+}
+
+var rowsAVX512 = map[quant.DType]*rowKernels{
+	quant.F32:  {dotF32F32AVX512T1, dotF32F32AVX512T4},
+	quant.F16:  {dotF16F32AVX512T1, dotF16F32AVX512T4},
+	quant.BF16: {dotBF16F32AVX512T1, dotBF16F32AVX512T4},
+}
+
+// quantizerOf returns the kernel that quantizes activations in blocks of 32 or 256, or nil.
+func quantizerOf(set cpu.Set, block int) quantizer {
+	switch {
+	case set != cpu.AVX512:
+		return nil
+	case block == 32:
+		return quantize32AVX512
+	}
+	return quantize256AVX512
 }
