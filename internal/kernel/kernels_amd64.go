@@ -11,13 +11,14 @@ import (
 
 // stripKernelsOf returns the kernels for a dtype, or nil.
 func stripKernelsOf(set cpu.Set, t quant.DType) *stripKernels {
-	if set == cpu.AVX512 {
+	if set == cpu.AVX512 && int(t) < len(stripsAVX512) {
 		return stripsAVX512[t]
 	}
 	return nil
 }
 
-var stripsAVX512 = map[quant.DType]*stripKernels{
+// stripsAVX512 and rowsAVX512 are indexed by dtype.
+var stripsAVX512 = [...]*stripKernels{
 	quant.Q4_0: {
 		dotQ40Q80AVX512T1, dotQ40Q80AVX512T2, dotQ40Q80AVX512T4, dotQ40Q80AVX512T8, dotQ40Q80AVX512T12,
 	},
@@ -58,13 +59,13 @@ var stripsAVX512 = map[quant.DType]*stripKernels{
 
 // rowKernelsOf returns the kernels for a float dtype, or nil.
 func rowKernelsOf(set cpu.Set, t quant.DType) *rowKernels {
-	if set == cpu.AVX512 {
+	if set == cpu.AVX512 && int(t) < len(rowsAVX512) {
 		return rowsAVX512[t]
 	}
 	return nil
 }
 
-var rowsAVX512 = map[quant.DType]*rowKernels{
+var rowsAVX512 = [...]*rowKernels{
 	quant.F32:  {dotF32F32AVX512T1, dotF32F32AVX512T4},
 	quant.F16:  {dotF16F32AVX512T1, dotF16F32AVX512T4},
 	quant.BF16: {dotBF16F32AVX512T1, dotBF16F32AVX512T4},

@@ -3,6 +3,7 @@ package kernel
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"github.com/realm-ai/realm/internal/quant"
 )
@@ -73,16 +74,21 @@ func packedStrip(t quant.DType, n int) int {
 	return (stripRows*t.RowBytes(n) + PackedAlignment - 1) &^ (PackedAlignment - 1)
 }
 
-// PackedBytes returns the size in bytes of a packed matrix of rows x cols weights, or 0 where the dtype has no kernel or
-// cols is not a multiple of its block.
+// PackedBytes returns the size in bytes of a packed matrix of rows x cols weights, or 0 if there is no such matrix: the
+// dtype has no kernel, cols is not a multiple of its block, or the size does not fit an int64.
 func PackedBytes(t quant.DType, rows, cols int) int64 {
-	if formatOf(t) == nil {
+	rowBytes := t.RowBytes(cols)
+	if formatOf(t) == nil || rows <= 0 || rowBytes <= 0 || rowBytes > math.MaxInt/(2*stripRows) {
 		return 0
 	}
-	if _, quantized := layouts[t]; !quantized {
-		return int64(rows) * int64(t.RowBytes(cols))
+	n, size := int64(rows), int64(rowBytes)
+	if _, quantized := layouts[t]; quantized {
+		n, size = (n-1)/stripRows+1, int64(packedStrip(t, cols))
 	}
-	return int64((rows+stripRows-1)/stripRows) * int64(packedStrip(t, cols))
+	if n > math.MaxInt64/size {
+		return 0
+	}
+	return n * size
 }
 
 // Pack packs rows x cols weights as a GGUF file has them. dst holds PackedBytes and src rows times the dtype's RowBytes.
@@ -98,10 +104,10 @@ func Pack(dst []byte, t quant.DType, rows, cols int, src []byte) {
 		strip := dst[:size:size]
 		dst = dst[size:]
 		n := min(stripRows, rows-r)
-		clear(strip) // padding too
-		for i := range n {
-			l.interleave(strip, src[(r+i)*rowBytes:(r+i+1)*rowBytes], t.BlockBytes(), i)
+		if n < stripRows || size > stripRows*rowBytes {
+			clear(strip) // the padding
 		}
+		l.interleave(strip, src[r*rowBytes:(r+n)*rowBytes], rowBytes, t.BlockBytes())
 	}
 }
 
@@ -113,32 +119,42 @@ func (l *layout) headBytes(n int) int {
 	return (n*2*stripRows + PackedAlignment - 1) &^ (PackedAlignment - 1)
 }
 
-// interleave writes a row of blocks to lane r of a strip.
-func (l *layout) interleave(strip, row []byte, blockBytes, r int) {
-	n := len(row) / blockBytes
-	at := l.headBytes(n)
-	for b := range n {
-		block := row[b*blockBytes : (b+1)*blockBytes]
+// interleave writes rows, at most 16, to a strip.
+func (l *layout) interleave(strip, rows []byte, rowBytes, blockBytes int) {
+	at := l.headBytes(rowBytes / blockBytes)
+	for b := 0; b < rowBytes; b += blockBytes {
 		fields := l.fields
 		if l.head {
-			copy(strip[(b*stripRows+r)*2:][:2], block[fields[0].offset:])
+			copyUnits2(strip[b/blockBytes*2*stripRows:], rows, b+fields[0].offset, rowBytes)
 			fields = fields[1:]
 		}
 		for _, f := range fields {
 			if f.unit == 2 {
-				copy(strip[at+2*r:][:2], block[f.offset:])
+				copyUnits2(strip[at:], rows, b+f.offset, rowBytes)
 				at += 2 * stripRows
 				continue
 			}
 			for i := range f.count {
-				v := le32(block[f.offset+4*i:])
-				if f.unit == highBits {
-					v = spreadBits(v)
+				dst := strip[at : at+4*stripRows]
+				for from := b + f.offset + 4*i; from < len(rows); from += rowBytes {
+					v := le32(rows[from:])
+					if f.unit == highBits {
+						v = spreadBits(v)
+					}
+					binary.LittleEndian.PutUint32(dst, v)
+					dst = dst[4:]
 				}
-				binary.LittleEndian.PutUint32(strip[at+4*r:], v)
 				at += 4 * stripRows
 			}
 		}
+	}
+}
+
+// copyUnits2 copies 2 bytes of each row, those at from in the first one.
+func copyUnits2(dst, rows []byte, from, rowBytes int) {
+	for ; from < len(rows); from += rowBytes {
+		binary.LittleEndian.PutUint16(dst, le16(rows[from:]))
+		dst = dst[2:]
 	}
 }
 
@@ -147,9 +163,10 @@ func (l *layout) interleave(strip, row []byte, blockBytes, r int) {
 func spreadBits(v uint32) uint32 {
 	w := uint32(0)
 	for i := range 4 {
-		for g := range 8 {
-			w |= v >> (4*g + i) & 1 << (8*i + g)
-		}
+		t := v >> i & 0x1111_1111
+		t = (t | t>>3) & 0x0303_0303
+		t = (t | t>>6) & 0x000f_000f
+		w |= (t | t>>12) & 0xff << (8 * i)
 	}
 	return w
 }
@@ -158,14 +175,15 @@ func spreadBits(v uint32) uint32 {
 func joinBits(v uint32) uint32 {
 	w := uint32(0)
 	for i := range 4 {
-		for g := range 8 {
-			w |= v >> (8*i + g) & 1 << (4*g + i)
-		}
+		t := v >> (8 * i) & 0xff
+		t = (t | t<<12) & 0x000f_000f
+		t = (t | t<<6) & 0x0303_0303
+		w |= (t | t<<3) & 0x1111_1111 << i
 	}
 	return w
 }
 
-// extract is the inverse of interleave.
+// extract reads row r of a strip, the inverse of interleave.
 func (l *layout) extract(row, strip []byte, blockBytes, r int) {
 	n := len(row) / blockBytes
 	at := l.headBytes(n)
@@ -205,17 +223,16 @@ func NewPackedMatrix(dtype quant.DType, rows, cols int, packed []byte) (*Matrix,
 	if !quantized {
 		return NewMatrix(dtype, rows, cols, packed)
 	}
-	if rows <= 0 || cols <= 0 || dtype.RowBytes(cols) == 0 {
+	want := PackedBytes(dtype, rows, cols)
+	if want == 0 {
 		return nil, fmt.Errorf("kernel: %d x %d: not whole blocks of %v", rows, cols, dtype)
 	}
-	size, strips := packedStrip(dtype, cols), (rows+stripRows-1)/stripRows
-	if len(packed)/size != strips || len(packed)%size != 0 {
-		return nil, fmt.Errorf("kernel: %d x %d of %v, packed: have %d bytes, want %d each %d rows",
-			rows, cols, dtype, len(packed), size, stripRows)
+	if int64(len(packed)) != want {
+		return nil, fmt.Errorf("kernel: %d x %d of %v, packed: have %d bytes, want %d", rows, cols, dtype, len(packed), want)
 	}
 	return &Matrix{
 		DType: dtype, Rows: rows, Cols: cols,
-		data: packed, rowBytes: dtype.RowBytes(cols), format: f, layout: &l, stripBytes: size,
+		data: packed, rowBytes: dtype.RowBytes(cols), format: f, layout: &l, stripBytes: packedStrip(dtype, cols),
 	}, nil
 }
 

@@ -224,11 +224,20 @@ func TestNewPackedMatrixRejects(t *testing.T) {
 			t.Errorf("%+v: no error", c)
 		}
 	}
-	if n := PackedBytes(quant.Q4_K, 16, 100); n != 0 {
-		t.Errorf("PackedBytes of half a block: %d", n)
-	}
-	if n := PackedBytes(quant.DType(9999), 16, 256); n != 0 {
-		t.Errorf("PackedBytes of an unknown dtype: %d", n)
+	for _, c := range []struct {
+		t          quant.DType
+		rows, cols int
+	}{
+		{quant.Q4_K, 16, 100},
+		{quant.Q4_K, -1, 256},
+		{quant.DType(9999), 16, 256},
+		{quant.Q4_K, 16, math.MaxInt - 255},
+		{quant.Q4_K, math.MaxInt, 256},
+		{quant.F32, math.MaxInt, 2},
+	} {
+		if n := PackedBytes(c.t, c.rows, c.cols); n != 0 {
+			t.Errorf("PackedBytes(%v, %d, %d) = %d, want 0", c.t, c.rows, c.cols, n)
+		}
 	}
 }
 
@@ -362,6 +371,20 @@ func TestKernelsAtTheirLimits(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func BenchmarkPack(b *testing.B) {
+	for _, d := range dtypes {
+		b.Run(d.t.String(), func(b *testing.B) {
+			const rows, cols = 256, 2048
+			m := randomMatrix(b, rand.New(rand.NewPCG(1, 1)), d.t, d.scales, rows, cols)
+			dst := make([]byte, PackedBytes(d.t, rows, cols))
+			b.SetBytes(int64(len(m.data)))
+			for b.Loop() {
+				Pack(dst, d.t, rows, cols, m.data)
+			}
+		})
 	}
 }
 
