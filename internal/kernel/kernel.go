@@ -6,6 +6,8 @@
 // multiply-add is a true one, and the transcendental functions are this package's own. Faster implementations of the
 // same functions must give the same bytes, so their tests compare for equality with these.
 //
+// Plain Go is the reference, compiled everywhere. What is written in assembly, by _asm, is chosen by package cpu.
+//
 // It knows blocks, rows and heads. It must not know files, layers, sequences or models. Start at Matrix and
 // Pool.MatMul.
 package kernel
