@@ -9,8 +9,8 @@ import (
 // together, a dword for each token, in the order of use. A block of 32 is
 //
 //	8   dwords of 4 activations
-//	1   sum of the activations
-//	1   the same as a float
+//	3   the sum of the activations times -8, -16 and -128, which corrects for weights' offsets
+//	1   the sum as a float
 //	1   scale, a float
 //
 // and a block of 256 is
@@ -42,7 +42,7 @@ func tileKind(n int) int {
 // streamDwords returns the length of a token's share of the stream for n activations.
 func (q *quantized) streamDwords(n int) int {
 	if q.block == 32 {
-		return n / 32 * (8 + 3)
+		return n / 32 * (8 + 3 + 1 + 1)
 	}
 	return n / 256 * (64 + 4 + 8 + 1)
 }
@@ -78,10 +78,10 @@ func (q *quantized) stream32(dst []uint32, in *Input, t, size int) {
 	at := 0
 	for b := range nb {
 		at = streamQuants(dst, x[b*32:b*32+32], at, size)
-		dst[at] = uint32(sums[b])
-		dst[at+size] = math.Float32bits(float32(sums[b]))
-		dst[at+2*size] = math.Float32bits(d[b])
-		at += 3 * size
+		dst[at], dst[at+size], dst[at+2*size] = uint32(-8*sums[b]), uint32(-16*sums[b]), uint32(-128*sums[b])
+		dst[at+3*size] = math.Float32bits(float32(sums[b]))
+		dst[at+4*size] = math.Float32bits(d[b])
+		at += 5 * size
 	}
 }
 

@@ -8,19 +8,22 @@ import (
 
 // Offsets in a stream of 32-blocks, in dwords of one token: see stream.go.
 const (
-	sumInt   = 8
-	sumFloat = sumInt + 1
+	minus8   = 8
+	minus16  = minus8 + 1
+	minus128 = minus16 + 1
+	sumFloat = minus128 + 1
 	scale32  = sumFloat + 1
 	dwords32 = scale32 + 1
 )
 
 // legacy is a dtype with blocks of 32.
 type legacy struct {
-	name   string
-	bytes  int    // of a strip's block, without d where head is set
-	head   bool   // the d come first
-	d      int    // offset of d, and of m behind it, where d does not come first
-	offset uint32 // of the quants above the weights
+	name  string
+	bytes int  // of a strip's block, without d where head is set
+	head  bool // the d come first
+	d     int  // offset of d, and of m behind it, where d does not come first
+	// correction is where the stream has minus the sum of activations times what quants are above their weights, or 0.
+	correction int
 
 	steps     bool // weights wants the table for lookUp
 	constants []uint32
@@ -40,19 +43,19 @@ func fives(k *kernel, c []VecVirtual, g int, v, u VecVirtual) {
 }
 
 var (
-	q4_0 = legacy{name: "Q40", bytes: 256, head: true, offset: 8, constants: []uint32{0x0f0f0f0f}, weights: nibbles}
+	q4_0 = legacy{name: "Q40", bytes: 256, head: true, correction: minus8, constants: []uint32{0x0f0f0f0f}, weights: nibbles}
 	q4_1 = legacy{name: "Q41", bytes: 320, d: 256, constants: []uint32{0x0f0f0f0f}, weights: nibbles}
 	q5_0 = legacy{
-		name: "Q50", bytes: 320, head: true, offset: 16,
+		name: "Q50", bytes: 320, head: true, correction: minus16,
 		constants: []uint32{0x0f0f0f0f, 0x10101010}, weights: fives,
 	}
 	q5_1 = legacy{name: "Q51", bytes: 384, d: 320, constants: []uint32{0x0f0f0f0f, 0x10101010}, weights: fives}
 	q8_0 = legacy{
-		name: "Q80", bytes: 512, head: true, offset: 128, constants: []uint32{0x80808080},
+		name: "Q80", bytes: 512, head: true, correction: minus128, constants: []uint32{0x80808080},
 		weights: func(k *kernel, c []VecVirtual, g int, v, _ VecVirtual) { VPXORD(k.vector(64*g), c[0], v) },
 	}
 	iq4NL = legacy{
-		name: "IQ4NL", bytes: 256, head: true, offset: 128, steps: true, constants: []uint32{0x0f0f0f0f},
+		name: "IQ4NL", bytes: 256, head: true, correction: minus128, steps: true, constants: []uint32{0x0f0f0f0f},
 		weights: func(k *kernel, c []VecVirtual, g int, v, u VecVirtual) {
 			nibbles(k, c, g, v, u)
 			k.lookUp(v)
@@ -68,10 +71,6 @@ func block32(f legacy, tokens int) {
 	for _, dword := range f.constants {
 		consts = append(consts, constant(dword))
 	}
-	var offset VecVirtual
-	if f.offset != 0 {
-		offset = constant(-f.offset & 0xffff) // times the sum in the low half of the stream's dword
-	}
 	if f.steps {
 		k.loadSteps()
 	}
@@ -83,13 +82,16 @@ func block32(f legacy, tokens int) {
 		bytes += 32
 	}
 	k.prefetch(0, (bytes+63)/64)
-	k.clear(k.acc)
+	if f.correction == 0 {
+		k.clear(k.acc)
+	} else {
+		for t, acc := range k.acc {
+			VPBROADCASTD(k.activation(f.correction, t), acc)
+		}
+	}
 	for g := range 8 {
 		f.weights(k, consts, g, v, u)
 		k.dot(v, g)
-	}
-	if f.offset != 0 {
-		k.pairs(offset, sumInt, k.acc)
 	}
 	floats(k.acc)
 	if f.head {
