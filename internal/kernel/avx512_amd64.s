@@ -35,7 +35,7 @@ TEXT ·dotQ40Q80AVX512T1(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	MOVQ      CX, DI
 	MOVQ      BX, R8
 	SHLQ      $0x05, R8
@@ -110,7 +110,7 @@ TEXT ·dotQ41Q80AVX512T1(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	VMOVDQA64 Z0, Z2
 
 block:
@@ -185,7 +185,7 @@ TEXT ·dotQ50Q80AVX512T1(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	MOVQ      CX, DI
 	MOVQ      BX, R8
 	SHLQ      $0x05, R8
@@ -278,7 +278,7 @@ TEXT ·dotQ51Q80AVX512T1(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	VMOVDQA64 Z0, Z2
 
 block:
@@ -367,7 +367,7 @@ TEXT ·dotQ80Q80AVX512T1(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	MOVQ      CX, DI
 	MOVQ      BX, R8
 	SHLQ      $0x05, R8
@@ -443,7 +443,7 @@ TEXT ·dotIQ4NLQ80AVX512T1(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	MOVQ      CX, DI
 	MOVQ      BX, R8
 	SHLQ      $0x05, R8
@@ -526,7 +526,7 @@ TEXT ·dotQ2KQ8KAVX512T1(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	VMOVDQA64 Z0, Z2
 
 block:
@@ -965,7 +965,7 @@ TEXT ·dotQ3KQ8KAVX512T1(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	MOVQ      CX, R8
 	MOVQ      SI, R9
 	SHLQ      $0x05, R9
@@ -1558,7 +1558,7 @@ TEXT ·dotQ5KQ8KAVX512T1(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	VMOVDQA64 Z0, Z2
 
 block:
@@ -2040,7 +2040,7 @@ TEXT ·dotQ6KQ8KAVX512T1(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	MOVQ      CX, R8
 	MOVQ      SI, R9
 	SHLQ      $0x05, R9
@@ -2610,7 +2610,7 @@ TEXT ·dotIQ4XSQ8KAVX512T1(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	VMOVDQA64 Z0, Z2
 
 block:
@@ -3063,7 +3063,7 @@ TEXT ·dotQ4KQ8KAVX512T1(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	VMOVDQA64 Z0, Z2
 
 block:
@@ -3405,7 +3405,7 @@ TEXT ·dotQ40Q80AVX512T2(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	MOVQ      CX, DI
 	MOVQ      BX, R8
 	SHLQ      $0x05, R8
@@ -3497,7 +3497,7 @@ TEXT ·dotQ41Q80AVX512T2(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	VMOVDQA64 Z0, Z3
 	VMOVDQA64 Z0, Z4
 
@@ -3591,7 +3591,7 @@ TEXT ·dotQ50Q80AVX512T2(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	MOVQ      CX, DI
 	MOVQ      BX, R8
 	SHLQ      $0x05, R8
@@ -3701,7 +3701,7 @@ TEXT ·dotQ51Q80AVX512T2(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	VMOVDQA64 Z0, Z3
 	VMOVDQA64 Z0, Z4
 
@@ -3809,7 +3809,7 @@ TEXT ·dotQ80Q80AVX512T2(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	MOVQ      CX, DI
 	MOVQ      BX, R8
 	SHLQ      $0x05, R8
@@ -3902,7 +3902,7 @@ TEXT ·dotIQ4NLQ80AVX512T2(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	MOVQ      CX, DI
 	MOVQ      BX, R8
 	SHLQ      $0x05, R8
@@ -4002,7 +4002,7 @@ TEXT ·dotQ2KQ8KAVX512T2(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	VMOVDQA64 Z0, Z3
 	VMOVDQA64 Z0, Z4
 
@@ -4574,7 +4574,7 @@ TEXT ·dotQ3KQ8KAVX512T2(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	MOVQ      CX, R8
 	MOVQ      SI, R9
 	SHLQ      $0x05, R9
@@ -5296,7 +5296,7 @@ TEXT ·dotQ5KQ8KAVX512T2(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	VMOVDQA64 Z0, Z3
 	VMOVDQA64 Z0, Z4
 
@@ -5883,7 +5883,7 @@ TEXT ·dotQ6KQ8KAVX512T2(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	MOVQ      CX, R8
 	MOVQ      SI, R9
 	SHLQ      $0x05, R9
@@ -6582,7 +6582,7 @@ TEXT ·dotIQ4XSQ8KAVX512T2(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	VMOVDQA64 Z0, Z3
 	VMOVDQA64 Z0, Z4
 
@@ -7136,7 +7136,7 @@ TEXT ·dotQ4KQ8KAVX512T2(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	VMOVDQA64 Z0, Z3
 	VMOVDQA64 Z0, Z4
 
@@ -7583,7 +7583,7 @@ TEXT ·dotQ40Q80AVX512T4(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	MOVQ      CX, DI
 	MOVQ      BX, R8
 	SHLQ      $0x05, R8
@@ -7709,7 +7709,7 @@ TEXT ·dotQ41Q80AVX512T4(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	VMOVDQA64 Z0, Z5
 	VMOVDQA64 Z0, Z6
 	VMOVDQA64 Z0, Z7
@@ -7841,7 +7841,7 @@ TEXT ·dotQ50Q80AVX512T4(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	MOVQ      CX, DI
 	MOVQ      BX, R8
 	SHLQ      $0x05, R8
@@ -7985,7 +7985,7 @@ TEXT ·dotQ51Q80AVX512T4(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	VMOVDQA64 Z0, Z5
 	VMOVDQA64 Z0, Z6
 	VMOVDQA64 Z0, Z7
@@ -8131,7 +8131,7 @@ TEXT ·dotQ80Q80AVX512T4(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	MOVQ      CX, DI
 	MOVQ      BX, R8
 	SHLQ      $0x05, R8
@@ -8258,7 +8258,7 @@ TEXT ·dotIQ4NLQ80AVX512T4(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	MOVQ      CX, DI
 	MOVQ      BX, R8
 	SHLQ      $0x05, R8
@@ -8392,7 +8392,7 @@ TEXT ·dotQ2KQ8KAVX512T4(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	VMOVDQA64 Z0, Z5
 	VMOVDQA64 Z0, Z6
 	VMOVDQA64 Z0, Z7
@@ -9230,7 +9230,7 @@ TEXT ·dotQ3KQ8KAVX512T4(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	MOVQ      CX, R8
 	MOVQ      SI, R9
 	SHLQ      $0x05, R9
@@ -10210,7 +10210,7 @@ TEXT ·dotQ5KQ8KAVX512T4(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	VMOVDQA64 Z0, Z5
 	VMOVDQA64 Z0, Z6
 	VMOVDQA64 Z0, Z7
@@ -11007,7 +11007,7 @@ TEXT ·dotQ6KQ8KAVX512T4(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	MOVQ      CX, R8
 	MOVQ      SI, R9
 	SHLQ      $0x05, R9
@@ -11964,7 +11964,7 @@ TEXT ·dotIQ4XSQ8KAVX512T4(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	VMOVDQA64 Z0, Z5
 	VMOVDQA64 Z0, Z6
 	VMOVDQA64 Z0, Z7
@@ -12720,7 +12720,7 @@ TEXT ·dotQ4KQ8KAVX512T4(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	VMOVDQA64 Z0, Z5
 	VMOVDQA64 Z0, Z6
 	VMOVDQA64 Z0, Z7
@@ -13377,7 +13377,7 @@ TEXT ·dotQ40Q80AVX512T8(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	MOVQ      CX, DI
 	MOVQ      BX, R8
 	SHLQ      $0x05, R8
@@ -13571,7 +13571,7 @@ TEXT ·dotQ41Q80AVX512T8(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	VMOVDQA64 Z0, Z9
 	VMOVDQA64 Z0, Z10
 	VMOVDQA64 Z0, Z11
@@ -13779,7 +13779,7 @@ TEXT ·dotQ50Q80AVX512T8(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	MOVQ      CX, DI
 	MOVQ      BX, R8
 	SHLQ      $0x05, R8
@@ -13991,7 +13991,7 @@ TEXT ·dotQ51Q80AVX512T8(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	VMOVDQA64 Z0, Z9
 	VMOVDQA64 Z0, Z10
 	VMOVDQA64 Z0, Z11
@@ -14213,7 +14213,7 @@ TEXT ·dotQ80Q80AVX512T8(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	MOVQ      CX, DI
 	MOVQ      BX, R8
 	SHLQ      $0x05, R8
@@ -14408,7 +14408,7 @@ TEXT ·dotIQ4NLQ80AVX512T8(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	MOVQ      CX, DI
 	MOVQ      BX, R8
 	SHLQ      $0x05, R8
@@ -14610,7 +14610,7 @@ TEXT ·dotQ2KQ8KAVX512T8(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	VMOVDQA64 Z0, 2048(DX)
 	VMOVDQA64 Z0, 2112(DX)
 	VMOVDQA64 Z0, 2176(DX)
@@ -16020,7 +16020,7 @@ TEXT ·dotQ3KQ8KAVX512T8(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	MOVQ      CX, R8
 	MOVQ      SI, R9
 	SHLQ      $0x05, R9
@@ -17540,7 +17540,7 @@ TEXT ·dotQ5KQ8KAVX512T8(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	VMOVDQA64 Z0, 2048(DX)
 	VMOVDQA64 Z0, 2112(DX)
 	VMOVDQA64 Z0, 2176(DX)
@@ -18797,7 +18797,7 @@ TEXT ·dotQ6KQ8KAVX512T8(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	MOVQ      CX, R8
 	MOVQ      SI, R9
 	SHLQ      $0x05, R9
@@ -20294,7 +20294,7 @@ TEXT ·dotIQ4XSQ8KAVX512T8(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	VMOVDQA64 Z0, 2048(DX)
 	VMOVDQA64 Z0, 2112(DX)
 	VMOVDQA64 Z0, 2176(DX)
@@ -21478,7 +21478,7 @@ TEXT ·dotQ4KQ8KAVX512T8(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	VMOVDQA64 Z0, Z9
 	VMOVDQA64 Z0, Z10
 	VMOVDQA64 Z0, Z11
@@ -22555,7 +22555,7 @@ TEXT ·dotQ40Q80AVX512T12(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	MOVQ      CX, DI
 	MOVQ      BX, R8
 	SHLQ      $0x05, R8
@@ -22817,7 +22817,7 @@ TEXT ·dotQ41Q80AVX512T12(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	VMOVDQA64 Z0, Z13
 	VMOVDQA64 Z0, Z14
 	VMOVDQA64 Z0, Z15
@@ -23101,7 +23101,7 @@ TEXT ·dotQ50Q80AVX512T12(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	MOVQ      CX, DI
 	MOVQ      BX, R8
 	SHLQ      $0x05, R8
@@ -23381,7 +23381,7 @@ TEXT ·dotQ51Q80AVX512T12(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	VMOVDQA64 Z0, Z13
 	VMOVDQA64 Z0, Z14
 	VMOVDQA64 Z0, Z15
@@ -23679,7 +23679,7 @@ TEXT ·dotQ80Q80AVX512T12(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	MOVQ      CX, DI
 	MOVQ      BX, R8
 	SHLQ      $0x05, R8
@@ -23942,7 +23942,7 @@ TEXT ·dotIQ4NLQ80AVX512T12(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), DX
 	MOVQ      blocks+40(FP), BX
-	LEAQ      4608(CX), SI
+	LEAQ      3072(CX), SI
 	MOVQ      CX, DI
 	MOVQ      BX, R8
 	SHLQ      $0x05, R8
@@ -24212,7 +24212,7 @@ TEXT ·dotQ2KQ8KAVX512T12(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	VMOVDQA64 Z0, 2048(DX)
 	VMOVDQA64 Z0, 2112(DX)
 	VMOVDQA64 Z0, 2176(DX)
@@ -26174,7 +26174,7 @@ TEXT ·dotQ3KQ8KAVX512T12(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	MOVQ      CX, R8
 	MOVQ      SI, R9
 	SHLQ      $0x05, R9
@@ -28222,7 +28222,7 @@ TEXT ·dotQ5KQ8KAVX512T12(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	VMOVDQA64 Z0, 2048(DX)
 	VMOVDQA64 Z0, 2112(DX)
 	VMOVDQA64 Z0, 2176(DX)
@@ -29919,7 +29919,7 @@ TEXT ·dotQ6KQ8KAVX512T12(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	MOVQ      CX, R8
 	MOVQ      SI, R9
 	SHLQ      $0x05, R9
@@ -31944,7 +31944,7 @@ TEXT ·dotIQ4XSQ8KAVX512T12(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	VMOVDQA64 Z0, 2048(DX)
 	VMOVDQA64 Z0, 2112(DX)
 	VMOVDQA64 Z0, 2176(DX)
@@ -33544,7 +33544,7 @@ TEXT ·dotQ4KQ8KAVX512T12(SB), NOSPLIT, $0-56
 strip:
 	MOVQ      x+24(FP), BX
 	MOVQ      blocks+40(FP), SI
-	LEAQ      4608(CX), DI
+	LEAQ      3072(CX), DI
 	VMOVDQA64 Z0, 2048(DX)
 	VMOVDQA64 Z0, 2112(DX)
 	VMOVDQA64 Z0, 2176(DX)
