@@ -77,11 +77,26 @@ type attender struct {
 	scores [PagePositions]float32
 	acc    []partial
 	block  partial
+
+	// For kernels: the values, and the largest score and sum of weights, of each query so far; where queries are; and
+	// what attendBlock's weights are.
+	out, state []float32
+	at         [attendQueries]int
+	weights    [attendWeights]float32
 }
 
 var attenders = sync.Pool{New: func() any { return new(attender) }}
 
+// run computes the attention of tokens t0 to t1-1 to one head of keys and values.
 func (a *attender) run(s AttentionShape, task *AttentionTask, kv, t0, t1 int) {
+	if ks := attendKernelsOf(kernels); ks != nil && s.ValueDim%16 == 0 {
+		a.runKernels(ks, s, task, kv, t0, t1)
+		return
+	}
+	a.runPlain(s, task, kv, t0, t1)
+}
+
+func (a *attender) runPlain(s AttentionShape, task *AttentionTask, kv, t0, t1 int) {
 	group := s.Heads / s.KVHeads
 	n := (t1 - t0) * group
 	a.acc = grow(a.acc, n)
@@ -124,10 +139,16 @@ func (a *attender) load(s AttentionShape, p *Page, kv, n int) (k, v []float32) {
 	}
 	a.k, a.v = grow(a.k, kn), grow(a.v, vn)
 	for d := range s.HeadDim {
-		f16.DecodeSlice(a.k[d*PagePositions:d*PagePositions+n], p.K[kv*kn+d*PagePositions:][:n])
+		decode(a.k[d*PagePositions:d*PagePositions+n], p.K[kv*kn+d*PagePositions:][:n])
 	}
-	f16.DecodeSlice(a.v[:n*s.ValueDim], p.V[kv*vn:][:n*s.ValueDim])
+	decode(a.v[:n*s.ValueDim], p.V[kv*vn:][:n*s.ValueDim])
 	return a.k, a.v
+}
+
+// decode converts F16 to float32.
+func decode(dst []float32, x []uint16) {
+	n := decodeVectors(dst, x)
+	f16.DecodeSlice(dst[n:], x[n:len(dst)])
 }
 
 // attend sets dst to the attention of q over the first n positions of a block.

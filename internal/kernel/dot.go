@@ -192,6 +192,8 @@ func quiet(v float32) float32 {
 func dotFloats(w, x []float32) float32 {
 	var acc [16]float32
 	x = x[:len(w)]
+	n := dotVectors(&acc, w, x)
+	w, x = w[n:], x[n:]
 	for len(w) >= 16 {
 		ws, xs := (*[16]float32)(w), (*[16]float32)(x)
 		for i := range acc {

@@ -7,23 +7,24 @@ import "math"
 func RMSNorm(dst, x, weight []float32, eps float32) {
 	mean := dotFloats(x, x) / float32(len(x))
 	scale := 1 / float32(math.Sqrt(float64(mean+eps)))
-	for i, v := range x {
-		dst[i] = float32(v*scale) * weight[i]
+	for i := scaleVectors(dst, x, weight, scale); i < len(x); i++ {
+		dst[i] = float32(x[i]*scale) * weight[i]
 	}
 }
 
 // SwiGLU writes silu(gate) * up to gate, where silu(x) = x / (1 + e**-x) (Shazeer, "GLU Variants Improve Transformer",
 // 2020).
 func SwiGLU(gate, up []float32) {
-	for i, g := range gate {
+	for i := swiGLUVectors(gate, up); i < len(gate); i++ {
+		g := gate[i]
 		gate[i] = g / (1 + Exp(-g)) * up[i]
 	}
 }
 
 // Add adds x to acc.
 func Add(acc, x []float32) {
-	for i, v := range x {
-		acc[i] += v
+	for i := addVectors(acc, x); i < len(x); i++ {
+		acc[i] += x[i]
 	}
 }
 
@@ -93,7 +94,7 @@ func (r *Rope) Table(cos, sin []float32, position int) {
 // Apply turns one head in place by a position's table.
 func (r *Rope) Apply(head, cos, sin []float32) {
 	n := len(r.Freq)
-	for i := range n {
+	for i := ropeVectors(head, cos, sin, n, r.Halves); i < n; i++ {
 		a, b := 2*i, 2*i+1
 		if r.Halves {
 			a, b = i, i+n

@@ -204,11 +204,31 @@ func TestAttentionBits(t *testing.T) {
 }
 
 func BenchmarkAttention(b *testing.B) {
-	shape := AttentionShape{9, 3, 64, 64}
-	p := NewPool(1)
-	defer p.Close()
-	tasks := []AttentionTask{attentionCase(rand.New(rand.NewPCG(1, 1)), shape, 511, 1, false)}
-	for b.Loop() {
-		p.Attend(shape, tasks)
+	for _, bc := range []struct {
+		name        string
+		shape       AttentionShape
+		position, n int
+		f32         bool
+	}{
+		{"9of3x64/decode", AttentionShape{9, 3, 64, 64}, 511, 1, false},
+		{"9of3x64/prefill", AttentionShape{9, 3, 64, 64}, 256, 256, false},
+		{"32of4x64/decode", AttentionShape{32, 4, 64, 64}, 511, 1, false},
+		{"32of4x64/prefill", AttentionShape{32, 4, 64, 64}, 256, 256, false},
+		{"8of8x128/decode", AttentionShape{8, 8, 128, 128}, 511, 1, false},
+		{"8of8x128/decode-f32", AttentionShape{8, 8, 128, 128}, 511, 1, true},
+		{"8of8x128/prefill", AttentionShape{8, 8, 128, 128}, 256, 256, false},
+	} {
+		b.Run(bc.name, func(b *testing.B) {
+			p := NewPool(1)
+			defer p.Close()
+			tasks := []AttentionTask{attentionCase(rand.New(rand.NewPCG(1, 1)), bc.shape, bc.position, bc.n, bc.f32)}
+			for b.Loop() {
+				p.Attend(bc.shape, tasks)
+			}
+			// Products of queries with keys, and of weights with values.
+			seen := bc.n*bc.position + bc.n*(bc.n+1)/2
+			fmas := float64(seen) * float64(bc.shape.Heads*(bc.shape.HeadDim+bc.shape.ValueDim))
+			b.ReportMetric(fmas*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFMA/s")
+		})
 	}
 }
