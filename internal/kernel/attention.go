@@ -80,9 +80,9 @@ type attender struct {
 
 	// For kernels: the values, and the largest score and sum of weights, of each query so far; where queries are; and
 	// what attendBlock's weights are.
-	out, state []float32
-	at         [attendQueries]int
-	weights    [attendWeights]float32
+	out, largest, sums []float32
+	at                 [attendQueries]int
+	weights            [attendWeights]float32
 }
 
 var attenders = sync.Pool{New: func() any { return new(attender) }}
@@ -138,6 +138,11 @@ func (a *attender) load(s AttentionShape, p *Page, kv, n int) (k, v []float32) {
 		return p.K32[kv*kn : (kv+1)*kn], p.V32[kv*vn : (kv+1)*vn]
 	}
 	a.k, a.v = grow(a.k, kn), grow(a.v, vn)
+	if n == PagePositions {
+		decode(a.k, p.K[kv*kn:][:kn])
+		decode(a.v, p.V[kv*vn:][:vn])
+		return a.k, a.v
+	}
 	for d := range s.HeadDim {
 		decode(a.k[d*PagePositions:d*PagePositions+n], p.K[kv*kn+d*PagePositions:][:n])
 	}

@@ -10,15 +10,15 @@ const decodeFrom = 9
 
 // attendBlock merges the attention of some queries over one block of positions into their attention over the blocks
 // before, as attend and merge do. Query i stands at[i] bytes behind q; its values are the i-th valueDim elements of out,
-// its largest score and sum of weights the i-th pair of state. k and v are as in a Page, from one key and value head's
+// its largest score and its sum of weights those of largest and sums. k and v are as in a Page, from one key and value head's
 // first element on. The queries see the first n positions, whose bits are set in seen. If first is not 0, there were no
-// blocks before, and out and state say nothing. weights has room for attendWeights floats. headDim is not 0, and
+// blocks before, and out, largest and sums say nothing. weights has room for attendWeights floats. headDim is not 0, and
 // valueDim is a multiple of 16.
 type attendBlock[E uint16 | float32] func(
-	out, state, q *float32, at *int, k, v *E, weights *float32, seen uint64, n, headDim, valueDim, first int,
+	out, largest, sums, q *float32, at *int, k, v *E, weights *float32, seen uint64, n, headDim, valueDim, first int,
 )
 
-// attendWeights is the weights of a block and the two factors of a merge, for each query.
+// attendWeights is the weights of a block and the two factors of a merge, for each query that a kernel takes.
 const attendWeights = attendQueries * (PagePositions + 2)
 
 // attendKernels has the kernels for 1, 2 and so on queries.
@@ -31,7 +31,7 @@ type attendKernels struct {
 func (a *attender) runKernels(ks *attendKernels, s AttentionShape, task *AttentionTask, kv, t0, t1 int) {
 	group := s.Heads / s.KVHeads
 	n := (t1 - t0) * group
-	a.out, a.state = grow(a.out, n*s.ValueDim), grow(a.state, 2*n)
+	a.out, a.largest, a.sums = grow(a.out, n*s.ValueDim), grow(a.largest, n), grow(a.sums, n)
 	last := task.Position + t1 - 1
 	for b := 0; b*PagePositions <= last; b++ {
 		page := &task.Pages[b]
@@ -69,7 +69,7 @@ func (a *attender) runKernels(ks *attendKernels, s AttentionShape, task *Attenti
 	for i := range n {
 		t, head := t0+i/group, kv*group+i%group
 		dst := task.Dst[(t*s.Heads+head)*s.ValueDim:][:s.ValueDim]
-		divideVectors(dst, a.out[i*s.ValueDim:(i+1)*s.ValueDim], a.state[2*i+1])
+		divideVectors(dst, a.out[i*s.ValueDim:(i+1)*s.ValueDim], a.sums[i])
 	}
 }
 
@@ -83,6 +83,6 @@ func attendQueriesTo[E uint16 | float32](
 	if b == 0 {
 		first = 1
 	}
-	f(&a.out[i*s.ValueDim], &a.state[2*i], &task.Q[0], &a.at[0], &k[0], &v[0], &a.weights[0],
+	f(&a.out[i*s.ValueDim], &a.largest[i], &a.sums[i], &task.Q[0], &a.at[0], &k[0], &v[0], &a.weights[0],
 		^uint64(0)>>(PagePositions-seen), seen, s.HeadDim, s.ValueDim, first)
 }

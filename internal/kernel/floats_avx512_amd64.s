@@ -49,19 +49,18 @@ GLOBL one<>(SB), RODATA|NOPTR, $4
 DATA infinity<>+0(SB)/4, $0x7f800000
 GLOBL infinity<>(SB), RODATA|NOPTR, $4
 
-// func attendHalvesAVX512Q1(out *float32, state *float32, q *float32, at *int, k *uint16, v *uint16, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
+// func attendHalvesAVX512Q1(out *float32, largest *float32, sums *float32, q *float32, at *int, k *uint16, v *uint16, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
 // Requires: AVX, AVX512BW, AVX512F
-TEXT ·attendHalvesAVX512Q1(SB), NOSPLIT, $0-96
+TEXT ·attendHalvesAVX512Q1(SB), NOSPLIT, $0-104
 	VPXORD Z0, Z0, Z0
-	KXNORW K1, K1, K1
 
 	// Scores: 64 sums for each query.
-	MOVQ    q+16(FP), AX
-	MOVQ    at+24(FP), CX
+	MOVQ    q+24(FP), AX
+	MOVQ    at+32(FP), CX
 	MOVQ    (CX), CX
 	ADDQ    AX, CX
-	MOVQ    k+32(FP), AX
-	MOVQ    headDim+72(FP), DX
+	MOVQ    k+40(FP), AX
+	MOVQ    headDim+80(FP), DX
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -81,20 +80,17 @@ score:
 	ADDQ         $+128, AX
 	DECQ         DX
 	JNZ          score
-	MOVQ         weights+48(FP), AX
-	MOVQ         state+8(FP), CX
-	MOVQ         first+88(FP), DX
-	KMOVQ        seen+56(FP), K2
+	MOVQ         weights+56(FP), AX
+	MOVQ         first+96(FP), CX
+	KMOVQ        seen+64(FP), K1
+	KSHIFTRQ     $0x10, K1, K2
 	KSHIFTRQ     $0x10, K2, K3
 	KSHIFTRQ     $0x10, K3, K4
-	KSHIFTRQ     $0x10, K4, K5
-
-	// Weights of query 0.
 	VBROADCASTSS X1, Z5
-	VMAXPS       Z5, Z1, K2, Z5
-	VMAXPS       Z5, Z2, K3, Z5
-	VMAXPS       Z5, Z3, K4, Z5
-	VMAXPS       Z5, Z4, K5, Z5
+	VMAXPS       Z5, Z1, K1, Z5
+	VMAXPS       Z5, Z2, K2, Z5
+	VMAXPS       Z5, Z3, K3, Z5
+	VMAXPS       Z5, Z4, K4, Z5
 	VSHUFF64X2   $0x4e, Z5, Z5, Z6
 	VMAXPS       Z6, Z5, Z5
 	VSHUFF64X2   $0xb1, Z5, Z5, Z6
@@ -104,7 +100,7 @@ score:
 	VPERMILPS    $0xb1, Z5, Z6
 	VMAXPS       Z6, Z5, Z5
 	VSUBPS       Z5, Z1, Z1
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K2, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K1, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z1, Z6
 	VADDPS.BCST  expMagic<>+0(SB), Z6, Z6
 	VSUBPS.BCST  expMagic<>+0(SB), Z6, Z7
@@ -128,11 +124,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z1, Z1
 	VPADDD.BCST  expBias<>+0(SB), Z6, Z6
 	VPSLLD       $0x17, Z6, Z6
-	VMULPS.Z     Z6, Z1, K2, Z1
+	VMULPS.Z     Z6, Z1, K1, Z1
 	VMOVUPS      Z1, (AX)
 	VMOVAPS      Z1, Z1
 	VSUBPS       Z5, Z2, Z2
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K3, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K2, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z2, Z6
 	VADDPS.BCST  expMagic<>+0(SB), Z6, Z6
 	VSUBPS.BCST  expMagic<>+0(SB), Z6, Z7
@@ -156,11 +152,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z2, Z2
 	VPADDD.BCST  expBias<>+0(SB), Z6, Z6
 	VPSLLD       $0x17, Z6, Z6
-	VMULPS.Z     Z6, Z2, K2, Z2
+	VMULPS.Z     Z6, Z2, K1, Z2
 	VMOVUPS      Z2, 64(AX)
 	VADDPS       Z2, Z1, Z1
 	VSUBPS       Z5, Z3, Z3
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K4, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K3, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z3, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z6
@@ -184,11 +180,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z3, Z3
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z3, K2, Z3
+	VMULPS.Z     Z2, Z3, K1, Z3
 	VMOVUPS      Z3, 128(AX)
 	VADDPS       Z3, Z1, Z1
 	VSUBPS       Z5, Z4, Z4
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z4, K5, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z4, K4, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z4, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z3
@@ -212,7 +208,7 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z4, Z4
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z4, K2, Z4
+	VMULPS.Z     Z2, Z4, K1, Z4
 	VMOVUPS      Z4, 192(AX)
 	VADDPS       Z4, Z1, Z1
 	VSHUFF64X2   $0x4e, Z1, Z1, Z2
@@ -223,79 +219,88 @@ score:
 	VADDPS       Z2, Z1, Z1
 	VPERMILPS    $0xb1, Z1, Z2
 	VADDPS       Z2, Z1, Z1
-	TESTQ        DX, DX
-	JNZ          state0
-	VBROADCASTSS (CX), Z2
-	VMAXPS       Z2, Z5, Z3
-	VSUBPS       Z3, Z2, Z2
-	VSUBPS       Z3, Z5, Z5
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K1, K2
-	VMULPS.BCST  expLog2E<>+0(SB), Z2, Z4
-	VADDPS.BCST  expMagic<>+0(SB), Z4, Z4
-	VSUBPS.BCST  expMagic<>+0(SB), Z4, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z2, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z2
-	VADDPS.BCST  expPoly1<>+0(SB), Z2, Z2
-	VMULPS       Z7, Z2, Z2
-	VADDPS.BCST  expPoly2<>+0(SB), Z2, Z2
-	VMULPS       Z7, Z2, Z2
-	VADDPS.BCST  expPoly3<>+0(SB), Z2, Z2
-	VMULPS       Z7, Z2, Z2
-	VADDPS.BCST  expPoly4<>+0(SB), Z2, Z2
-	VMULPS       Z7, Z2, Z2
-	VADDPS.BCST  expPoly5<>+0(SB), Z2, Z2
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z2, Z2
-	VADDPS       Z7, Z2, Z2
-	VADDPS.BCST  one<>+0(SB), Z2, Z2
-	VPADDD.BCST  expBias<>+0(SB), Z4, Z4
-	VPSLLD       $0x17, Z4, Z4
-	VMULPS.Z     Z4, Z2, K2, Z2
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z5, K1, K1
-	VMULPS.BCST  expLog2E<>+0(SB), Z5, Z4
-	VADDPS.BCST  expMagic<>+0(SB), Z4, Z4
-	VSUBPS.BCST  expMagic<>+0(SB), Z4, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z5, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z5
-	VADDPS.BCST  expPoly1<>+0(SB), Z5, Z5
-	VMULPS       Z7, Z5, Z5
-	VADDPS.BCST  expPoly2<>+0(SB), Z5, Z5
-	VMULPS       Z7, Z5, Z5
-	VADDPS.BCST  expPoly3<>+0(SB), Z5, Z5
-	VMULPS       Z7, Z5, Z5
-	VADDPS.BCST  expPoly4<>+0(SB), Z5, Z5
-	VMULPS       Z7, Z5, Z5
-	VADDPS.BCST  expPoly5<>+0(SB), Z5, Z5
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z5, Z5
-	VADDPS       Z7, Z5, Z5
-	VADDPS.BCST  one<>+0(SB), Z5, Z5
-	VPADDD.BCST  expBias<>+0(SB), Z4, Z4
-	VPSLLD       $0x17, Z4, Z4
-	VMULPS.Z     Z4, Z5, K1, Z5
-	VMOVSS       X2, 256(AX)
-	VMOVSS       X5, 260(AX)
-	VMULPS       Z5, Z1, Z1
-	VMULPS.BCST  4(CX), Z2, Z2
-	VADDPS       Z1, Z2, Z1
-	VMOVAPS      Z3, Z5
+	VMOVAPS      X5, X10
+	VMOVAPS      X1, X11
 
-state0:
-	VMOVSS X5, (CX)
-	VMOVSS X1, 4(CX)
-	MOVQ   out+0(FP), CX
-	MOVQ   v+40(FP), BX
-	MOVQ   valueDim+80(FP), SI
-	MOVQ   SI, DI
-	SHLQ   $0x02, DI
-	MOVQ   SI, R8
-	SHLQ   $0x01, R8
+	// The largest scores and sums of weights so far.
+	MOVL        $0x00000001, DX
+	KMOVW       DX, K1
+	MOVQ        largest+8(FP), DX
+	MOVQ        sums+16(FP), BX
+	TESTQ       CX, CX
+	JNZ         merged
+	VMOVUPS.Z   (DX), K1, Z1
+	VMOVUPS.Z   (BX), K1, Z3
+	VMAXPS      Z1, Z10, Z2
+	VSUBPS      Z2, Z1, Z1
+	VSUBPS      Z2, Z10, Z10
+	VCMPPS.BCST $0x15, expLow<>+0(SB), Z1, K1, K2
+	VMULPS.BCST expLog2E<>+0(SB), Z1, Z4
+	VADDPS.BCST expMagic<>+0(SB), Z4, Z4
+	VSUBPS.BCST expMagic<>+0(SB), Z4, Z5
+	VMULPS.BCST expLn2High<>+0(SB), Z5, Z6
+	VSUBPS      Z6, Z1, Z6
+	VMULPS.BCST expLn2Low<>+0(SB), Z5, Z5
+	VSUBPS      Z5, Z6, Z6
+	VMULPS.BCST expPoly0<>+0(SB), Z6, Z1
+	VADDPS.BCST expPoly1<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly2<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly3<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly4<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly5<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z6, Z5
+	VMULPS      Z5, Z1, Z1
+	VADDPS      Z6, Z1, Z1
+	VADDPS.BCST one<>+0(SB), Z1, Z1
+	VPADDD.BCST expBias<>+0(SB), Z4, Z4
+	VPSLLD      $0x17, Z4, Z4
+	VMULPS.Z    Z4, Z1, K2, Z1
+	VCMPPS.BCST $0x15, expLow<>+0(SB), Z10, K1, K2
+	VMULPS.BCST expLog2E<>+0(SB), Z10, Z4
+	VADDPS.BCST expMagic<>+0(SB), Z4, Z4
+	VSUBPS.BCST expMagic<>+0(SB), Z4, Z5
+	VMULPS.BCST expLn2High<>+0(SB), Z5, Z6
+	VSUBPS      Z6, Z10, Z6
+	VMULPS.BCST expLn2Low<>+0(SB), Z5, Z5
+	VSUBPS      Z5, Z6, Z6
+	VMULPS.BCST expPoly0<>+0(SB), Z6, Z7
+	VADDPS.BCST expPoly1<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly2<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly3<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly4<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly5<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z6, Z5
+	VMULPS      Z5, Z7, Z7
+	VADDPS      Z6, Z7, Z7
+	VADDPS.BCST one<>+0(SB), Z7, Z7
+	VPADDD.BCST expBias<>+0(SB), Z4, Z4
+	VPSLLD      $0x17, Z4, Z4
+	VMULPS.Z    Z4, Z7, K2, Z10
+	VMOVUPS     X1, 256(AX)
+	VMOVUPS     X10, 272(AX)
+	VMULPS      Z1, Z3, Z3
+	VMULPS      Z10, Z11, Z11
+	VADDPS      Z11, Z3, Z11
+	VMOVAPS     Z2, Z10
+
+merged:
+	VMOVUPS Z10, K1, (DX)
+	VMOVUPS Z11, K1, (BX)
+	MOVQ    out+0(FP), DX
+	MOVQ    v+48(FP), BX
+	MOVQ    valueDim+88(FP), SI
+	MOVQ    SI, DI
+	SHLQ    $0x02, DI
+	MOVQ    SI, R8
+	SHLQ    $0x01, R8
 
 	// Values, 64 dimensions at a time.
 values64:
@@ -305,7 +310,7 @@ values64:
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
-	MOVQ    n+64(FP), R11
+	MOVQ    n+72(FP), R11
 	MOVQ    BX, R9
 	MOVQ    AX, R10
 
@@ -323,24 +328,24 @@ position64:
 	ADDQ         R8, R9
 	DECQ         R11
 	JNZ          position64
-	MOVQ         CX, R9
-	TESTQ        DX, DX
+	MOVQ         DX, R9
+	TESTQ        CX, CX
 	JNZ          store64
 	VMOVUPS      (R9), Z5
 	VMULPS.BCST  256(AX), Z5, Z5
-	VMULPS.BCST  260(AX), Z1, Z1
+	VMULPS.BCST  272(AX), Z1, Z1
 	VADDPS       Z1, Z5, Z1
 	VMOVUPS      64(R9), Z5
 	VMULPS.BCST  256(AX), Z5, Z5
-	VMULPS.BCST  260(AX), Z2, Z2
+	VMULPS.BCST  272(AX), Z2, Z2
 	VADDPS       Z2, Z5, Z2
 	VMOVUPS      128(R9), Z5
 	VMULPS.BCST  256(AX), Z5, Z5
-	VMULPS.BCST  260(AX), Z3, Z3
+	VMULPS.BCST  272(AX), Z3, Z3
 	VADDPS       Z3, Z5, Z3
 	VMOVUPS      192(R9), Z5
 	VMULPS.BCST  256(AX), Z5, Z5
-	VMULPS.BCST  260(AX), Z4, Z4
+	VMULPS.BCST  272(AX), Z4, Z4
 	VADDPS       Z4, Z5, Z4
 	VMOVUPS      Z1, (R9)
 	VMOVUPS      Z2, 64(R9)
@@ -357,7 +362,7 @@ store64:
 	ADDQ    DI, R9
 
 next64:
-	ADDQ $0x00000100, CX
+	ADDQ $0x00000100, DX
 	ADDQ $0x00000080, BX
 	SUBQ $0x40, SI
 	JMP  values64
@@ -368,7 +373,7 @@ values16:
 	CMPQ    SI, $0x10
 	JLT     done16
 	VMOVAPS Z0, Z1
-	MOVQ    n+64(FP), R11
+	MOVQ    n+72(FP), R11
 	MOVQ    BX, R9
 	MOVQ    AX, R10
 
@@ -380,12 +385,12 @@ position16:
 	ADDQ         R8, R9
 	DECQ         R11
 	JNZ          position16
-	MOVQ         CX, R9
-	TESTQ        DX, DX
+	MOVQ         DX, R9
+	TESTQ        CX, CX
 	JNZ          store16
 	VMOVUPS      (R9), Z2
 	VMULPS.BCST  256(AX), Z2, Z2
-	VMULPS.BCST  260(AX), Z1, Z1
+	VMULPS.BCST  272(AX), Z1, Z1
 	VADDPS       Z1, Z2, Z1
 	VMOVUPS      Z1, (R9)
 	ADDQ         DI, R9
@@ -396,7 +401,7 @@ store16:
 	ADDQ    DI, R9
 
 next16:
-	ADDQ $0x00000040, CX
+	ADDQ $0x00000040, DX
 	ADDQ $0x00000020, BX
 	SUBQ $0x10, SI
 	JMP  values16
@@ -405,19 +410,18 @@ done16:
 	VZEROUPPER
 	RET
 
-// func attendFloatsAVX512Q1(out *float32, state *float32, q *float32, at *int, k *float32, v *float32, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
+// func attendFloatsAVX512Q1(out *float32, largest *float32, sums *float32, q *float32, at *int, k *float32, v *float32, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
 // Requires: AVX, AVX512BW, AVX512F
-TEXT ·attendFloatsAVX512Q1(SB), NOSPLIT, $0-96
+TEXT ·attendFloatsAVX512Q1(SB), NOSPLIT, $0-104
 	VPXORD Z0, Z0, Z0
-	KXNORW K1, K1, K1
 
 	// Scores: 64 sums for each query.
-	MOVQ    q+16(FP), AX
-	MOVQ    at+24(FP), CX
+	MOVQ    q+24(FP), AX
+	MOVQ    at+32(FP), CX
 	MOVQ    (CX), CX
 	ADDQ    AX, CX
-	MOVQ    k+32(FP), AX
-	MOVQ    headDim+72(FP), DX
+	MOVQ    k+40(FP), AX
+	MOVQ    headDim+80(FP), DX
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -437,20 +441,17 @@ score:
 	ADDQ         $+256, AX
 	DECQ         DX
 	JNZ          score
-	MOVQ         weights+48(FP), AX
-	MOVQ         state+8(FP), CX
-	MOVQ         first+88(FP), DX
-	KMOVQ        seen+56(FP), K2
+	MOVQ         weights+56(FP), AX
+	MOVQ         first+96(FP), CX
+	KMOVQ        seen+64(FP), K1
+	KSHIFTRQ     $0x10, K1, K2
 	KSHIFTRQ     $0x10, K2, K3
 	KSHIFTRQ     $0x10, K3, K4
-	KSHIFTRQ     $0x10, K4, K5
-
-	// Weights of query 0.
 	VBROADCASTSS X1, Z5
-	VMAXPS       Z5, Z1, K2, Z5
-	VMAXPS       Z5, Z2, K3, Z5
-	VMAXPS       Z5, Z3, K4, Z5
-	VMAXPS       Z5, Z4, K5, Z5
+	VMAXPS       Z5, Z1, K1, Z5
+	VMAXPS       Z5, Z2, K2, Z5
+	VMAXPS       Z5, Z3, K3, Z5
+	VMAXPS       Z5, Z4, K4, Z5
 	VSHUFF64X2   $0x4e, Z5, Z5, Z6
 	VMAXPS       Z6, Z5, Z5
 	VSHUFF64X2   $0xb1, Z5, Z5, Z6
@@ -460,7 +461,7 @@ score:
 	VPERMILPS    $0xb1, Z5, Z6
 	VMAXPS       Z6, Z5, Z5
 	VSUBPS       Z5, Z1, Z1
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K2, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K1, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z1, Z6
 	VADDPS.BCST  expMagic<>+0(SB), Z6, Z6
 	VSUBPS.BCST  expMagic<>+0(SB), Z6, Z7
@@ -484,11 +485,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z1, Z1
 	VPADDD.BCST  expBias<>+0(SB), Z6, Z6
 	VPSLLD       $0x17, Z6, Z6
-	VMULPS.Z     Z6, Z1, K2, Z1
+	VMULPS.Z     Z6, Z1, K1, Z1
 	VMOVUPS      Z1, (AX)
 	VMOVAPS      Z1, Z1
 	VSUBPS       Z5, Z2, Z2
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K3, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K2, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z2, Z6
 	VADDPS.BCST  expMagic<>+0(SB), Z6, Z6
 	VSUBPS.BCST  expMagic<>+0(SB), Z6, Z7
@@ -512,11 +513,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z2, Z2
 	VPADDD.BCST  expBias<>+0(SB), Z6, Z6
 	VPSLLD       $0x17, Z6, Z6
-	VMULPS.Z     Z6, Z2, K2, Z2
+	VMULPS.Z     Z6, Z2, K1, Z2
 	VMOVUPS      Z2, 64(AX)
 	VADDPS       Z2, Z1, Z1
 	VSUBPS       Z5, Z3, Z3
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K4, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K3, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z3, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z6
@@ -540,11 +541,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z3, Z3
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z3, K2, Z3
+	VMULPS.Z     Z2, Z3, K1, Z3
 	VMOVUPS      Z3, 128(AX)
 	VADDPS       Z3, Z1, Z1
 	VSUBPS       Z5, Z4, Z4
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z4, K5, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z4, K4, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z4, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z3
@@ -568,7 +569,7 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z4, Z4
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z4, K2, Z4
+	VMULPS.Z     Z2, Z4, K1, Z4
 	VMOVUPS      Z4, 192(AX)
 	VADDPS       Z4, Z1, Z1
 	VSHUFF64X2   $0x4e, Z1, Z1, Z2
@@ -579,79 +580,88 @@ score:
 	VADDPS       Z2, Z1, Z1
 	VPERMILPS    $0xb1, Z1, Z2
 	VADDPS       Z2, Z1, Z1
-	TESTQ        DX, DX
-	JNZ          state0
-	VBROADCASTSS (CX), Z2
-	VMAXPS       Z2, Z5, Z3
-	VSUBPS       Z3, Z2, Z2
-	VSUBPS       Z3, Z5, Z5
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K1, K2
-	VMULPS.BCST  expLog2E<>+0(SB), Z2, Z4
-	VADDPS.BCST  expMagic<>+0(SB), Z4, Z4
-	VSUBPS.BCST  expMagic<>+0(SB), Z4, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z2, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z2
-	VADDPS.BCST  expPoly1<>+0(SB), Z2, Z2
-	VMULPS       Z7, Z2, Z2
-	VADDPS.BCST  expPoly2<>+0(SB), Z2, Z2
-	VMULPS       Z7, Z2, Z2
-	VADDPS.BCST  expPoly3<>+0(SB), Z2, Z2
-	VMULPS       Z7, Z2, Z2
-	VADDPS.BCST  expPoly4<>+0(SB), Z2, Z2
-	VMULPS       Z7, Z2, Z2
-	VADDPS.BCST  expPoly5<>+0(SB), Z2, Z2
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z2, Z2
-	VADDPS       Z7, Z2, Z2
-	VADDPS.BCST  one<>+0(SB), Z2, Z2
-	VPADDD.BCST  expBias<>+0(SB), Z4, Z4
-	VPSLLD       $0x17, Z4, Z4
-	VMULPS.Z     Z4, Z2, K2, Z2
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z5, K1, K1
-	VMULPS.BCST  expLog2E<>+0(SB), Z5, Z4
-	VADDPS.BCST  expMagic<>+0(SB), Z4, Z4
-	VSUBPS.BCST  expMagic<>+0(SB), Z4, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z5, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z5
-	VADDPS.BCST  expPoly1<>+0(SB), Z5, Z5
-	VMULPS       Z7, Z5, Z5
-	VADDPS.BCST  expPoly2<>+0(SB), Z5, Z5
-	VMULPS       Z7, Z5, Z5
-	VADDPS.BCST  expPoly3<>+0(SB), Z5, Z5
-	VMULPS       Z7, Z5, Z5
-	VADDPS.BCST  expPoly4<>+0(SB), Z5, Z5
-	VMULPS       Z7, Z5, Z5
-	VADDPS.BCST  expPoly5<>+0(SB), Z5, Z5
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z5, Z5
-	VADDPS       Z7, Z5, Z5
-	VADDPS.BCST  one<>+0(SB), Z5, Z5
-	VPADDD.BCST  expBias<>+0(SB), Z4, Z4
-	VPSLLD       $0x17, Z4, Z4
-	VMULPS.Z     Z4, Z5, K1, Z5
-	VMOVSS       X2, 256(AX)
-	VMOVSS       X5, 260(AX)
-	VMULPS       Z5, Z1, Z1
-	VMULPS.BCST  4(CX), Z2, Z2
-	VADDPS       Z1, Z2, Z1
-	VMOVAPS      Z3, Z5
+	VMOVAPS      X5, X10
+	VMOVAPS      X1, X11
 
-state0:
-	VMOVSS X5, (CX)
-	VMOVSS X1, 4(CX)
-	MOVQ   out+0(FP), CX
-	MOVQ   v+40(FP), BX
-	MOVQ   valueDim+80(FP), SI
-	MOVQ   SI, DI
-	SHLQ   $0x02, DI
-	MOVQ   SI, R8
-	SHLQ   $0x02, R8
+	// The largest scores and sums of weights so far.
+	MOVL        $0x00000001, DX
+	KMOVW       DX, K1
+	MOVQ        largest+8(FP), DX
+	MOVQ        sums+16(FP), BX
+	TESTQ       CX, CX
+	JNZ         merged
+	VMOVUPS.Z   (DX), K1, Z1
+	VMOVUPS.Z   (BX), K1, Z3
+	VMAXPS      Z1, Z10, Z2
+	VSUBPS      Z2, Z1, Z1
+	VSUBPS      Z2, Z10, Z10
+	VCMPPS.BCST $0x15, expLow<>+0(SB), Z1, K1, K2
+	VMULPS.BCST expLog2E<>+0(SB), Z1, Z4
+	VADDPS.BCST expMagic<>+0(SB), Z4, Z4
+	VSUBPS.BCST expMagic<>+0(SB), Z4, Z5
+	VMULPS.BCST expLn2High<>+0(SB), Z5, Z6
+	VSUBPS      Z6, Z1, Z6
+	VMULPS.BCST expLn2Low<>+0(SB), Z5, Z5
+	VSUBPS      Z5, Z6, Z6
+	VMULPS.BCST expPoly0<>+0(SB), Z6, Z1
+	VADDPS.BCST expPoly1<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly2<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly3<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly4<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly5<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z6, Z5
+	VMULPS      Z5, Z1, Z1
+	VADDPS      Z6, Z1, Z1
+	VADDPS.BCST one<>+0(SB), Z1, Z1
+	VPADDD.BCST expBias<>+0(SB), Z4, Z4
+	VPSLLD      $0x17, Z4, Z4
+	VMULPS.Z    Z4, Z1, K2, Z1
+	VCMPPS.BCST $0x15, expLow<>+0(SB), Z10, K1, K2
+	VMULPS.BCST expLog2E<>+0(SB), Z10, Z4
+	VADDPS.BCST expMagic<>+0(SB), Z4, Z4
+	VSUBPS.BCST expMagic<>+0(SB), Z4, Z5
+	VMULPS.BCST expLn2High<>+0(SB), Z5, Z6
+	VSUBPS      Z6, Z10, Z6
+	VMULPS.BCST expLn2Low<>+0(SB), Z5, Z5
+	VSUBPS      Z5, Z6, Z6
+	VMULPS.BCST expPoly0<>+0(SB), Z6, Z7
+	VADDPS.BCST expPoly1<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly2<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly3<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly4<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly5<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z6, Z5
+	VMULPS      Z5, Z7, Z7
+	VADDPS      Z6, Z7, Z7
+	VADDPS.BCST one<>+0(SB), Z7, Z7
+	VPADDD.BCST expBias<>+0(SB), Z4, Z4
+	VPSLLD      $0x17, Z4, Z4
+	VMULPS.Z    Z4, Z7, K2, Z10
+	VMOVUPS     X1, 256(AX)
+	VMOVUPS     X10, 272(AX)
+	VMULPS      Z1, Z3, Z3
+	VMULPS      Z10, Z11, Z11
+	VADDPS      Z11, Z3, Z11
+	VMOVAPS     Z2, Z10
+
+merged:
+	VMOVUPS Z10, K1, (DX)
+	VMOVUPS Z11, K1, (BX)
+	MOVQ    out+0(FP), DX
+	MOVQ    v+48(FP), BX
+	MOVQ    valueDim+88(FP), SI
+	MOVQ    SI, DI
+	SHLQ    $0x02, DI
+	MOVQ    SI, R8
+	SHLQ    $0x02, R8
 
 	// Values, 64 dimensions at a time.
 values64:
@@ -661,7 +671,7 @@ values64:
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
-	MOVQ    n+64(FP), R11
+	MOVQ    n+72(FP), R11
 	MOVQ    BX, R9
 	MOVQ    AX, R10
 
@@ -679,24 +689,24 @@ position64:
 	ADDQ         R8, R9
 	DECQ         R11
 	JNZ          position64
-	MOVQ         CX, R9
-	TESTQ        DX, DX
+	MOVQ         DX, R9
+	TESTQ        CX, CX
 	JNZ          store64
 	VMOVUPS      (R9), Z5
 	VMULPS.BCST  256(AX), Z5, Z5
-	VMULPS.BCST  260(AX), Z1, Z1
+	VMULPS.BCST  272(AX), Z1, Z1
 	VADDPS       Z1, Z5, Z1
 	VMOVUPS      64(R9), Z5
 	VMULPS.BCST  256(AX), Z5, Z5
-	VMULPS.BCST  260(AX), Z2, Z2
+	VMULPS.BCST  272(AX), Z2, Z2
 	VADDPS       Z2, Z5, Z2
 	VMOVUPS      128(R9), Z5
 	VMULPS.BCST  256(AX), Z5, Z5
-	VMULPS.BCST  260(AX), Z3, Z3
+	VMULPS.BCST  272(AX), Z3, Z3
 	VADDPS       Z3, Z5, Z3
 	VMOVUPS      192(R9), Z5
 	VMULPS.BCST  256(AX), Z5, Z5
-	VMULPS.BCST  260(AX), Z4, Z4
+	VMULPS.BCST  272(AX), Z4, Z4
 	VADDPS       Z4, Z5, Z4
 	VMOVUPS      Z1, (R9)
 	VMOVUPS      Z2, 64(R9)
@@ -713,7 +723,7 @@ store64:
 	ADDQ    DI, R9
 
 next64:
-	ADDQ $0x00000100, CX
+	ADDQ $0x00000100, DX
 	ADDQ $0x00000100, BX
 	SUBQ $0x40, SI
 	JMP  values64
@@ -724,7 +734,7 @@ values16:
 	CMPQ    SI, $0x10
 	JLT     done16
 	VMOVAPS Z0, Z1
-	MOVQ    n+64(FP), R11
+	MOVQ    n+72(FP), R11
 	MOVQ    BX, R9
 	MOVQ    AX, R10
 
@@ -736,12 +746,12 @@ position16:
 	ADDQ         R8, R9
 	DECQ         R11
 	JNZ          position16
-	MOVQ         CX, R9
-	TESTQ        DX, DX
+	MOVQ         DX, R9
+	TESTQ        CX, CX
 	JNZ          store16
 	VMOVUPS      (R9), Z2
 	VMULPS.BCST  256(AX), Z2, Z2
-	VMULPS.BCST  260(AX), Z1, Z1
+	VMULPS.BCST  272(AX), Z1, Z1
 	VADDPS       Z1, Z2, Z1
 	VMOVUPS      Z1, (R9)
 	ADDQ         DI, R9
@@ -752,7 +762,7 @@ store16:
 	ADDQ    DI, R9
 
 next16:
-	ADDQ $0x00000040, CX
+	ADDQ $0x00000040, DX
 	ADDQ $0x00000040, BX
 	SUBQ $0x10, SI
 	JMP  values16
@@ -761,21 +771,20 @@ done16:
 	VZEROUPPER
 	RET
 
-// func attendHalvesAVX512Q2(out *float32, state *float32, q *float32, at *int, k *uint16, v *uint16, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
+// func attendHalvesAVX512Q2(out *float32, largest *float32, sums *float32, q *float32, at *int, k *uint16, v *uint16, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
 // Requires: AVX, AVX512BW, AVX512F
-TEXT ·attendHalvesAVX512Q2(SB), NOSPLIT, $0-96
+TEXT ·attendHalvesAVX512Q2(SB), NOSPLIT, $0-104
 	VPXORD Z0, Z0, Z0
-	KXNORW K1, K1, K1
 
 	// Scores: 64 sums for each query.
-	MOVQ    q+16(FP), AX
-	MOVQ    at+24(FP), CX
+	MOVQ    q+24(FP), AX
+	MOVQ    at+32(FP), CX
 	MOVQ    (CX), DX
 	ADDQ    AX, DX
 	MOVQ    8(CX), CX
 	ADDQ    AX, CX
-	MOVQ    k+32(FP), AX
-	MOVQ    headDim+72(FP), BX
+	MOVQ    k+40(FP), AX
+	MOVQ    headDim+80(FP), BX
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -805,20 +814,17 @@ score:
 	ADDQ         $+128, AX
 	DECQ         BX
 	JNZ          score
-	MOVQ         weights+48(FP), AX
-	MOVQ         state+8(FP), CX
-	MOVQ         first+88(FP), DX
-	KMOVQ        seen+56(FP), K2
+	MOVQ         weights+56(FP), AX
+	MOVQ         first+96(FP), CX
+	KMOVQ        seen+64(FP), K1
+	KSHIFTRQ     $0x10, K1, K2
 	KSHIFTRQ     $0x10, K2, K3
 	KSHIFTRQ     $0x10, K3, K4
-	KSHIFTRQ     $0x10, K4, K5
-
-	// Weights of query 0.
 	VBROADCASTSS X1, Z9
-	VMAXPS       Z9, Z1, K2, Z9
-	VMAXPS       Z9, Z2, K3, Z9
-	VMAXPS       Z9, Z3, K4, Z9
-	VMAXPS       Z9, Z4, K5, Z9
+	VMAXPS       Z9, Z1, K1, Z9
+	VMAXPS       Z9, Z2, K2, Z9
+	VMAXPS       Z9, Z3, K3, Z9
+	VMAXPS       Z9, Z4, K4, Z9
 	VSHUFF64X2   $0x4e, Z9, Z9, Z10
 	VMAXPS       Z10, Z9, Z9
 	VSHUFF64X2   $0xb1, Z9, Z9, Z10
@@ -828,7 +834,7 @@ score:
 	VPERMILPS    $0xb1, Z9, Z10
 	VMAXPS       Z10, Z9, Z9
 	VSUBPS       Z9, Z1, Z1
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K2, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K1, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z1, Z10
 	VADDPS.BCST  expMagic<>+0(SB), Z10, Z10
 	VSUBPS.BCST  expMagic<>+0(SB), Z10, Z11
@@ -852,11 +858,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z1, Z1
 	VPADDD.BCST  expBias<>+0(SB), Z10, Z10
 	VPSLLD       $0x17, Z10, Z10
-	VMULPS.Z     Z10, Z1, K6, Z1
+	VMULPS.Z     Z10, Z1, K5, Z1
 	VMOVUPS      Z1, (AX)
 	VMOVAPS      Z1, Z1
 	VSUBPS       Z9, Z2, Z2
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K3, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K2, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z2, Z10
 	VADDPS.BCST  expMagic<>+0(SB), Z10, Z10
 	VSUBPS.BCST  expMagic<>+0(SB), Z10, Z11
@@ -880,11 +886,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z2, Z2
 	VPADDD.BCST  expBias<>+0(SB), Z10, Z10
 	VPSLLD       $0x17, Z10, Z10
-	VMULPS.Z     Z10, Z2, K6, Z2
+	VMULPS.Z     Z10, Z2, K5, Z2
 	VMOVUPS      Z2, 64(AX)
 	VADDPS       Z2, Z1, Z1
 	VSUBPS       Z9, Z3, Z3
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K4, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K3, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z3, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z10
@@ -908,11 +914,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z3, Z3
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z3, K6, Z3
+	VMULPS.Z     Z2, Z3, K5, Z3
 	VMOVUPS      Z3, 128(AX)
 	VADDPS       Z3, Z1, Z1
 	VSUBPS       Z9, Z4, Z4
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z4, K5, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z4, K4, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z4, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z3
@@ -936,7 +942,7 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z4, Z4
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z4, K6, Z4
+	VMULPS.Z     Z2, Z4, K5, Z4
 	VMOVUPS      Z4, 192(AX)
 	VADDPS       Z4, Z1, Z1
 	VSHUFF64X2   $0x4e, Z1, Z1, Z2
@@ -947,79 +953,13 @@ score:
 	VADDPS       Z2, Z1, Z1
 	VPERMILPS    $0xb1, Z1, Z2
 	VADDPS       Z2, Z1, Z1
-	TESTQ        DX, DX
-	JNZ          state0
-	VBROADCASTSS (CX), Z2
-	VMAXPS       Z2, Z9, Z3
-	VSUBPS       Z3, Z2, Z2
-	VSUBPS       Z3, Z9, Z9
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z2, Z4
-	VADDPS.BCST  expMagic<>+0(SB), Z4, Z4
-	VSUBPS.BCST  expMagic<>+0(SB), Z4, Z10
-	VMULPS.BCST  expLn2High<>+0(SB), Z10, Z11
-	VSUBPS       Z11, Z2, Z11
-	VMULPS.BCST  expLn2Low<>+0(SB), Z10, Z10
-	VSUBPS       Z10, Z11, Z11
-	VMULPS.BCST  expPoly0<>+0(SB), Z11, Z2
-	VADDPS.BCST  expPoly1<>+0(SB), Z2, Z2
-	VMULPS       Z11, Z2, Z2
-	VADDPS.BCST  expPoly2<>+0(SB), Z2, Z2
-	VMULPS       Z11, Z2, Z2
-	VADDPS.BCST  expPoly3<>+0(SB), Z2, Z2
-	VMULPS       Z11, Z2, Z2
-	VADDPS.BCST  expPoly4<>+0(SB), Z2, Z2
-	VMULPS       Z11, Z2, Z2
-	VADDPS.BCST  expPoly5<>+0(SB), Z2, Z2
-	VMULPS       Z11, Z11, Z10
-	VMULPS       Z10, Z2, Z2
-	VADDPS       Z11, Z2, Z2
-	VADDPS.BCST  one<>+0(SB), Z2, Z2
-	VPADDD.BCST  expBias<>+0(SB), Z4, Z4
-	VPSLLD       $0x17, Z4, Z4
-	VMULPS.Z     Z4, Z2, K6, Z2
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z9, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z9, Z4
-	VADDPS.BCST  expMagic<>+0(SB), Z4, Z4
-	VSUBPS.BCST  expMagic<>+0(SB), Z4, Z10
-	VMULPS.BCST  expLn2High<>+0(SB), Z10, Z11
-	VSUBPS       Z11, Z9, Z11
-	VMULPS.BCST  expLn2Low<>+0(SB), Z10, Z10
-	VSUBPS       Z10, Z11, Z11
-	VMULPS.BCST  expPoly0<>+0(SB), Z11, Z9
-	VADDPS.BCST  expPoly1<>+0(SB), Z9, Z9
-	VMULPS       Z11, Z9, Z9
-	VADDPS.BCST  expPoly2<>+0(SB), Z9, Z9
-	VMULPS       Z11, Z9, Z9
-	VADDPS.BCST  expPoly3<>+0(SB), Z9, Z9
-	VMULPS       Z11, Z9, Z9
-	VADDPS.BCST  expPoly4<>+0(SB), Z9, Z9
-	VMULPS       Z11, Z9, Z9
-	VADDPS.BCST  expPoly5<>+0(SB), Z9, Z9
-	VMULPS       Z11, Z11, Z10
-	VMULPS       Z10, Z9, Z9
-	VADDPS       Z11, Z9, Z9
-	VADDPS.BCST  one<>+0(SB), Z9, Z9
-	VPADDD.BCST  expBias<>+0(SB), Z4, Z4
-	VPSLLD       $0x17, Z4, Z4
-	VMULPS.Z     Z4, Z9, K6, Z9
-	VMOVSS       X2, 512(AX)
-	VMOVSS       X9, 516(AX)
-	VMULPS       Z9, Z1, Z1
-	VMULPS.BCST  4(CX), Z2, Z2
-	VADDPS       Z1, Z2, Z1
-	VMOVAPS      Z3, Z9
-
-state0:
-	VMOVSS X9, (CX)
-	VMOVSS X1, 4(CX)
-
-	// Weights of query 1.
+	VMOVAPS      X9, X14
+	VMOVAPS      X1, X15
 	VBROADCASTSS X5, Z1
-	VMAXPS       Z1, Z5, K2, Z1
-	VMAXPS       Z1, Z6, K3, Z1
-	VMAXPS       Z1, Z7, K4, Z1
-	VMAXPS       Z1, Z8, K5, Z1
+	VMAXPS       Z1, Z5, K1, Z1
+	VMAXPS       Z1, Z6, K2, Z1
+	VMAXPS       Z1, Z7, K3, Z1
+	VMAXPS       Z1, Z8, K4, Z1
 	VSHUFF64X2   $0x4e, Z1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSHUFF64X2   $0xb1, Z1, Z1, Z2
@@ -1029,7 +969,7 @@ state0:
 	VPERMILPS    $0xb1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSUBPS       Z1, Z5, Z5
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z5, K2, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z5, K1, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z5, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z3
@@ -1053,11 +993,11 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z5, Z5
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z5, K2, Z5
+	VMULPS.Z     Z2, Z5, K1, Z5
 	VMOVUPS      Z5, 256(AX)
 	VMOVAPS      Z5, Z2
 	VSUBPS       Z1, Z6, Z6
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z6, K3, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z6, K2, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z6, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -1081,11 +1021,11 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K2, Z6
+	VMULPS.Z     Z3, Z6, K1, Z6
 	VMOVUPS      Z6, 320(AX)
 	VADDPS       Z6, Z2, Z2
 	VSUBPS       Z1, Z7, Z7
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z7, K4, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z7, K3, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z7, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -1109,11 +1049,11 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K2, Z7
+	VMULPS.Z     Z3, Z6, K1, Z7
 	VMOVUPS      Z7, 384(AX)
 	VADDPS       Z7, Z2, Z2
 	VSUBPS       Z1, Z8, Z8
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z8, K5, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z8, K4, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z8, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -1137,7 +1077,7 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K2, Z8
+	VMULPS.Z     Z3, Z6, K1, Z8
 	VMOVUPS      Z8, 448(AX)
 	VADDPS       Z8, Z2, Z2
 	VSHUFF64X2   $0x4e, Z2, Z2, Z3
@@ -1148,79 +1088,88 @@ state0:
 	VADDPS       Z3, Z2, Z2
 	VPERMILPS    $0xb1, Z2, Z3
 	VADDPS       Z3, Z2, Z2
-	TESTQ        DX, DX
-	JNZ          state1
-	VBROADCASTSS 8(CX), Z3
-	VMAXPS       Z3, Z1, Z4
-	VSUBPS       Z4, Z3, Z3
-	VSUBPS       Z4, Z1, Z1
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K1, K2
-	VMULPS.BCST  expLog2E<>+0(SB), Z3, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z3, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z3
-	VADDPS.BCST  expPoly1<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly2<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly3<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly4<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly5<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z3, Z3
-	VADDPS       Z7, Z3, Z3
-	VADDPS.BCST  one<>+0(SB), Z3, Z3
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z3, K2, Z3
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K1, K1
-	VMULPS.BCST  expLog2E<>+0(SB), Z1, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z1, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z1
-	VADDPS.BCST  expPoly1<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly2<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly3<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly4<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly5<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z1, Z1
-	VADDPS       Z7, Z1, Z1
-	VADDPS.BCST  one<>+0(SB), Z1, Z1
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z1, K1, Z1
-	VMOVSS       X3, 520(AX)
-	VMOVSS       X1, 524(AX)
-	VMULPS       Z1, Z2, Z2
-	VMULPS.BCST  12(CX), Z3, Z3
-	VADDPS       Z2, Z3, Z2
-	VMOVAPS      Z4, Z1
+	VINSERTPS    $0x10, X1, X14, X14
+	VINSERTPS    $0x10, X2, X15, X15
 
-state1:
-	VMOVSS X1, 8(CX)
-	VMOVSS X2, 12(CX)
-	MOVQ   out+0(FP), CX
-	MOVQ   v+40(FP), BX
-	MOVQ   valueDim+80(FP), SI
-	MOVQ   SI, DI
-	SHLQ   $0x02, DI
-	MOVQ   SI, R8
-	SHLQ   $0x01, R8
+	// The largest scores and sums of weights so far.
+	MOVL        $0x00000003, DX
+	KMOVW       DX, K1
+	MOVQ        largest+8(FP), DX
+	MOVQ        sums+16(FP), BX
+	TESTQ       CX, CX
+	JNZ         merged
+	VMOVUPS.Z   (DX), K1, Z1
+	VMOVUPS.Z   (BX), K1, Z3
+	VMAXPS      Z1, Z14, Z2
+	VSUBPS      Z2, Z1, Z1
+	VSUBPS      Z2, Z14, Z14
+	VCMPPS.BCST $0x15, expLow<>+0(SB), Z1, K1, K2
+	VMULPS.BCST expLog2E<>+0(SB), Z1, Z4
+	VADDPS.BCST expMagic<>+0(SB), Z4, Z4
+	VSUBPS.BCST expMagic<>+0(SB), Z4, Z5
+	VMULPS.BCST expLn2High<>+0(SB), Z5, Z6
+	VSUBPS      Z6, Z1, Z6
+	VMULPS.BCST expLn2Low<>+0(SB), Z5, Z5
+	VSUBPS      Z5, Z6, Z6
+	VMULPS.BCST expPoly0<>+0(SB), Z6, Z1
+	VADDPS.BCST expPoly1<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly2<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly3<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly4<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly5<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z6, Z5
+	VMULPS      Z5, Z1, Z1
+	VADDPS      Z6, Z1, Z1
+	VADDPS.BCST one<>+0(SB), Z1, Z1
+	VPADDD.BCST expBias<>+0(SB), Z4, Z4
+	VPSLLD      $0x17, Z4, Z4
+	VMULPS.Z    Z4, Z1, K2, Z1
+	VCMPPS.BCST $0x15, expLow<>+0(SB), Z14, K1, K2
+	VMULPS.BCST expLog2E<>+0(SB), Z14, Z4
+	VADDPS.BCST expMagic<>+0(SB), Z4, Z4
+	VSUBPS.BCST expMagic<>+0(SB), Z4, Z5
+	VMULPS.BCST expLn2High<>+0(SB), Z5, Z6
+	VSUBPS      Z6, Z14, Z6
+	VMULPS.BCST expLn2Low<>+0(SB), Z5, Z5
+	VSUBPS      Z5, Z6, Z6
+	VMULPS.BCST expPoly0<>+0(SB), Z6, Z7
+	VADDPS.BCST expPoly1<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly2<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly3<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly4<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly5<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z6, Z5
+	VMULPS      Z5, Z7, Z7
+	VADDPS      Z6, Z7, Z7
+	VADDPS.BCST one<>+0(SB), Z7, Z7
+	VPADDD.BCST expBias<>+0(SB), Z4, Z4
+	VPSLLD      $0x17, Z4, Z4
+	VMULPS.Z    Z4, Z7, K2, Z14
+	VMOVUPS     X1, 512(AX)
+	VMOVUPS     X14, 528(AX)
+	VMULPS      Z1, Z3, Z3
+	VMULPS      Z14, Z15, Z15
+	VADDPS      Z15, Z3, Z15
+	VMOVAPS     Z2, Z14
+
+merged:
+	VMOVUPS Z14, K1, (DX)
+	VMOVUPS Z15, K1, (BX)
+	MOVQ    out+0(FP), DX
+	MOVQ    v+48(FP), BX
+	MOVQ    valueDim+88(FP), SI
+	MOVQ    SI, DI
+	SHLQ    $0x02, DI
+	MOVQ    SI, R8
+	SHLQ    $0x01, R8
 
 	// Values, 64 dimensions at a time.
 values64:
@@ -1234,7 +1183,7 @@ values64:
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
 	VMOVAPS Z0, Z8
-	MOVQ    n+64(FP), R11
+	MOVQ    n+72(FP), R11
 	MOVQ    BX, R9
 	MOVQ    AX, R10
 
@@ -1257,24 +1206,24 @@ position64:
 	ADDQ         R8, R9
 	DECQ         R11
 	JNZ          position64
-	MOVQ         CX, R9
-	TESTQ        DX, DX
+	MOVQ         DX, R9
+	TESTQ        CX, CX
 	JNZ          store64
 	VMOVUPS      (R9), Z9
 	VMULPS.BCST  512(AX), Z9, Z9
-	VMULPS.BCST  516(AX), Z1, Z1
+	VMULPS.BCST  528(AX), Z1, Z1
 	VADDPS       Z1, Z9, Z1
 	VMOVUPS      64(R9), Z9
 	VMULPS.BCST  512(AX), Z9, Z9
-	VMULPS.BCST  516(AX), Z2, Z2
+	VMULPS.BCST  528(AX), Z2, Z2
 	VADDPS       Z2, Z9, Z2
 	VMOVUPS      128(R9), Z9
 	VMULPS.BCST  512(AX), Z9, Z9
-	VMULPS.BCST  516(AX), Z3, Z3
+	VMULPS.BCST  528(AX), Z3, Z3
 	VADDPS       Z3, Z9, Z3
 	VMOVUPS      192(R9), Z9
 	VMULPS.BCST  512(AX), Z9, Z9
-	VMULPS.BCST  516(AX), Z4, Z4
+	VMULPS.BCST  528(AX), Z4, Z4
 	VADDPS       Z4, Z9, Z4
 	VMOVUPS      Z1, (R9)
 	VMOVUPS      Z2, 64(R9)
@@ -1282,20 +1231,20 @@ position64:
 	VMOVUPS      Z4, 192(R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  520(AX), Z1, Z1
-	VMULPS.BCST  524(AX), Z5, Z5
+	VMULPS.BCST  516(AX), Z1, Z1
+	VMULPS.BCST  532(AX), Z5, Z5
 	VADDPS       Z5, Z1, Z5
 	VMOVUPS      64(R9), Z1
-	VMULPS.BCST  520(AX), Z1, Z1
-	VMULPS.BCST  524(AX), Z6, Z6
+	VMULPS.BCST  516(AX), Z1, Z1
+	VMULPS.BCST  532(AX), Z6, Z6
 	VADDPS       Z6, Z1, Z6
 	VMOVUPS      128(R9), Z1
-	VMULPS.BCST  520(AX), Z1, Z1
-	VMULPS.BCST  524(AX), Z7, Z7
+	VMULPS.BCST  516(AX), Z1, Z1
+	VMULPS.BCST  532(AX), Z7, Z7
 	VADDPS       Z7, Z1, Z7
 	VMOVUPS      192(R9), Z1
-	VMULPS.BCST  520(AX), Z1, Z1
-	VMULPS.BCST  524(AX), Z8, Z8
+	VMULPS.BCST  516(AX), Z1, Z1
+	VMULPS.BCST  532(AX), Z8, Z8
 	VADDPS       Z8, Z1, Z8
 	VMOVUPS      Z5, (R9)
 	VMOVUPS      Z6, 64(R9)
@@ -1317,7 +1266,7 @@ store64:
 	ADDQ    DI, R9
 
 next64:
-	ADDQ $0x00000100, CX
+	ADDQ $0x00000100, DX
 	ADDQ $0x00000080, BX
 	SUBQ $0x40, SI
 	JMP  values64
@@ -1329,7 +1278,7 @@ values16:
 	JLT     done16
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
-	MOVQ    n+64(FP), R11
+	MOVQ    n+72(FP), R11
 	MOVQ    BX, R9
 	MOVQ    AX, R10
 
@@ -1343,18 +1292,18 @@ position16:
 	ADDQ         R8, R9
 	DECQ         R11
 	JNZ          position16
-	MOVQ         CX, R9
-	TESTQ        DX, DX
+	MOVQ         DX, R9
+	TESTQ        CX, CX
 	JNZ          store16
 	VMOVUPS      (R9), Z3
 	VMULPS.BCST  512(AX), Z3, Z3
-	VMULPS.BCST  516(AX), Z1, Z1
+	VMULPS.BCST  528(AX), Z1, Z1
 	VADDPS       Z1, Z3, Z1
 	VMOVUPS      Z1, (R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  520(AX), Z1, Z1
-	VMULPS.BCST  524(AX), Z2, Z2
+	VMULPS.BCST  516(AX), Z1, Z1
+	VMULPS.BCST  532(AX), Z2, Z2
 	VADDPS       Z2, Z1, Z2
 	VMOVUPS      Z2, (R9)
 	ADDQ         DI, R9
@@ -1367,7 +1316,7 @@ store16:
 	ADDQ    DI, R9
 
 next16:
-	ADDQ $0x00000040, CX
+	ADDQ $0x00000040, DX
 	ADDQ $0x00000020, BX
 	SUBQ $0x10, SI
 	JMP  values16
@@ -1376,21 +1325,20 @@ done16:
 	VZEROUPPER
 	RET
 
-// func attendFloatsAVX512Q2(out *float32, state *float32, q *float32, at *int, k *float32, v *float32, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
+// func attendFloatsAVX512Q2(out *float32, largest *float32, sums *float32, q *float32, at *int, k *float32, v *float32, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
 // Requires: AVX, AVX512BW, AVX512F
-TEXT ·attendFloatsAVX512Q2(SB), NOSPLIT, $0-96
+TEXT ·attendFloatsAVX512Q2(SB), NOSPLIT, $0-104
 	VPXORD Z0, Z0, Z0
-	KXNORW K1, K1, K1
 
 	// Scores: 64 sums for each query.
-	MOVQ    q+16(FP), AX
-	MOVQ    at+24(FP), CX
+	MOVQ    q+24(FP), AX
+	MOVQ    at+32(FP), CX
 	MOVQ    (CX), DX
 	ADDQ    AX, DX
 	MOVQ    8(CX), CX
 	ADDQ    AX, CX
-	MOVQ    k+32(FP), AX
-	MOVQ    headDim+72(FP), BX
+	MOVQ    k+40(FP), AX
+	MOVQ    headDim+80(FP), BX
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -1420,20 +1368,17 @@ score:
 	ADDQ         $+256, AX
 	DECQ         BX
 	JNZ          score
-	MOVQ         weights+48(FP), AX
-	MOVQ         state+8(FP), CX
-	MOVQ         first+88(FP), DX
-	KMOVQ        seen+56(FP), K2
+	MOVQ         weights+56(FP), AX
+	MOVQ         first+96(FP), CX
+	KMOVQ        seen+64(FP), K1
+	KSHIFTRQ     $0x10, K1, K2
 	KSHIFTRQ     $0x10, K2, K3
 	KSHIFTRQ     $0x10, K3, K4
-	KSHIFTRQ     $0x10, K4, K5
-
-	// Weights of query 0.
 	VBROADCASTSS X1, Z9
-	VMAXPS       Z9, Z1, K2, Z9
-	VMAXPS       Z9, Z2, K3, Z9
-	VMAXPS       Z9, Z3, K4, Z9
-	VMAXPS       Z9, Z4, K5, Z9
+	VMAXPS       Z9, Z1, K1, Z9
+	VMAXPS       Z9, Z2, K2, Z9
+	VMAXPS       Z9, Z3, K3, Z9
+	VMAXPS       Z9, Z4, K4, Z9
 	VSHUFF64X2   $0x4e, Z9, Z9, Z10
 	VMAXPS       Z10, Z9, Z9
 	VSHUFF64X2   $0xb1, Z9, Z9, Z10
@@ -1443,7 +1388,7 @@ score:
 	VPERMILPS    $0xb1, Z9, Z10
 	VMAXPS       Z10, Z9, Z9
 	VSUBPS       Z9, Z1, Z1
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K2, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K1, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z1, Z10
 	VADDPS.BCST  expMagic<>+0(SB), Z10, Z10
 	VSUBPS.BCST  expMagic<>+0(SB), Z10, Z11
@@ -1467,11 +1412,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z1, Z1
 	VPADDD.BCST  expBias<>+0(SB), Z10, Z10
 	VPSLLD       $0x17, Z10, Z10
-	VMULPS.Z     Z10, Z1, K6, Z1
+	VMULPS.Z     Z10, Z1, K5, Z1
 	VMOVUPS      Z1, (AX)
 	VMOVAPS      Z1, Z1
 	VSUBPS       Z9, Z2, Z2
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K3, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K2, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z2, Z10
 	VADDPS.BCST  expMagic<>+0(SB), Z10, Z10
 	VSUBPS.BCST  expMagic<>+0(SB), Z10, Z11
@@ -1495,11 +1440,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z2, Z2
 	VPADDD.BCST  expBias<>+0(SB), Z10, Z10
 	VPSLLD       $0x17, Z10, Z10
-	VMULPS.Z     Z10, Z2, K6, Z2
+	VMULPS.Z     Z10, Z2, K5, Z2
 	VMOVUPS      Z2, 64(AX)
 	VADDPS       Z2, Z1, Z1
 	VSUBPS       Z9, Z3, Z3
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K4, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K3, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z3, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z10
@@ -1523,11 +1468,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z3, Z3
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z3, K6, Z3
+	VMULPS.Z     Z2, Z3, K5, Z3
 	VMOVUPS      Z3, 128(AX)
 	VADDPS       Z3, Z1, Z1
 	VSUBPS       Z9, Z4, Z4
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z4, K5, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z4, K4, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z4, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z3
@@ -1551,7 +1496,7 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z4, Z4
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z4, K6, Z4
+	VMULPS.Z     Z2, Z4, K5, Z4
 	VMOVUPS      Z4, 192(AX)
 	VADDPS       Z4, Z1, Z1
 	VSHUFF64X2   $0x4e, Z1, Z1, Z2
@@ -1562,79 +1507,13 @@ score:
 	VADDPS       Z2, Z1, Z1
 	VPERMILPS    $0xb1, Z1, Z2
 	VADDPS       Z2, Z1, Z1
-	TESTQ        DX, DX
-	JNZ          state0
-	VBROADCASTSS (CX), Z2
-	VMAXPS       Z2, Z9, Z3
-	VSUBPS       Z3, Z2, Z2
-	VSUBPS       Z3, Z9, Z9
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z2, Z4
-	VADDPS.BCST  expMagic<>+0(SB), Z4, Z4
-	VSUBPS.BCST  expMagic<>+0(SB), Z4, Z10
-	VMULPS.BCST  expLn2High<>+0(SB), Z10, Z11
-	VSUBPS       Z11, Z2, Z11
-	VMULPS.BCST  expLn2Low<>+0(SB), Z10, Z10
-	VSUBPS       Z10, Z11, Z11
-	VMULPS.BCST  expPoly0<>+0(SB), Z11, Z2
-	VADDPS.BCST  expPoly1<>+0(SB), Z2, Z2
-	VMULPS       Z11, Z2, Z2
-	VADDPS.BCST  expPoly2<>+0(SB), Z2, Z2
-	VMULPS       Z11, Z2, Z2
-	VADDPS.BCST  expPoly3<>+0(SB), Z2, Z2
-	VMULPS       Z11, Z2, Z2
-	VADDPS.BCST  expPoly4<>+0(SB), Z2, Z2
-	VMULPS       Z11, Z2, Z2
-	VADDPS.BCST  expPoly5<>+0(SB), Z2, Z2
-	VMULPS       Z11, Z11, Z10
-	VMULPS       Z10, Z2, Z2
-	VADDPS       Z11, Z2, Z2
-	VADDPS.BCST  one<>+0(SB), Z2, Z2
-	VPADDD.BCST  expBias<>+0(SB), Z4, Z4
-	VPSLLD       $0x17, Z4, Z4
-	VMULPS.Z     Z4, Z2, K6, Z2
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z9, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z9, Z4
-	VADDPS.BCST  expMagic<>+0(SB), Z4, Z4
-	VSUBPS.BCST  expMagic<>+0(SB), Z4, Z10
-	VMULPS.BCST  expLn2High<>+0(SB), Z10, Z11
-	VSUBPS       Z11, Z9, Z11
-	VMULPS.BCST  expLn2Low<>+0(SB), Z10, Z10
-	VSUBPS       Z10, Z11, Z11
-	VMULPS.BCST  expPoly0<>+0(SB), Z11, Z9
-	VADDPS.BCST  expPoly1<>+0(SB), Z9, Z9
-	VMULPS       Z11, Z9, Z9
-	VADDPS.BCST  expPoly2<>+0(SB), Z9, Z9
-	VMULPS       Z11, Z9, Z9
-	VADDPS.BCST  expPoly3<>+0(SB), Z9, Z9
-	VMULPS       Z11, Z9, Z9
-	VADDPS.BCST  expPoly4<>+0(SB), Z9, Z9
-	VMULPS       Z11, Z9, Z9
-	VADDPS.BCST  expPoly5<>+0(SB), Z9, Z9
-	VMULPS       Z11, Z11, Z10
-	VMULPS       Z10, Z9, Z9
-	VADDPS       Z11, Z9, Z9
-	VADDPS.BCST  one<>+0(SB), Z9, Z9
-	VPADDD.BCST  expBias<>+0(SB), Z4, Z4
-	VPSLLD       $0x17, Z4, Z4
-	VMULPS.Z     Z4, Z9, K6, Z9
-	VMOVSS       X2, 512(AX)
-	VMOVSS       X9, 516(AX)
-	VMULPS       Z9, Z1, Z1
-	VMULPS.BCST  4(CX), Z2, Z2
-	VADDPS       Z1, Z2, Z1
-	VMOVAPS      Z3, Z9
-
-state0:
-	VMOVSS X9, (CX)
-	VMOVSS X1, 4(CX)
-
-	// Weights of query 1.
+	VMOVAPS      X9, X14
+	VMOVAPS      X1, X15
 	VBROADCASTSS X5, Z1
-	VMAXPS       Z1, Z5, K2, Z1
-	VMAXPS       Z1, Z6, K3, Z1
-	VMAXPS       Z1, Z7, K4, Z1
-	VMAXPS       Z1, Z8, K5, Z1
+	VMAXPS       Z1, Z5, K1, Z1
+	VMAXPS       Z1, Z6, K2, Z1
+	VMAXPS       Z1, Z7, K3, Z1
+	VMAXPS       Z1, Z8, K4, Z1
 	VSHUFF64X2   $0x4e, Z1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSHUFF64X2   $0xb1, Z1, Z1, Z2
@@ -1644,7 +1523,7 @@ state0:
 	VPERMILPS    $0xb1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSUBPS       Z1, Z5, Z5
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z5, K2, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z5, K1, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z5, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z3
@@ -1668,11 +1547,11 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z5, Z5
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z5, K2, Z5
+	VMULPS.Z     Z2, Z5, K1, Z5
 	VMOVUPS      Z5, 256(AX)
 	VMOVAPS      Z5, Z2
 	VSUBPS       Z1, Z6, Z6
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z6, K3, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z6, K2, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z6, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -1696,11 +1575,11 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K2, Z6
+	VMULPS.Z     Z3, Z6, K1, Z6
 	VMOVUPS      Z6, 320(AX)
 	VADDPS       Z6, Z2, Z2
 	VSUBPS       Z1, Z7, Z7
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z7, K4, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z7, K3, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z7, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -1724,11 +1603,11 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K2, Z7
+	VMULPS.Z     Z3, Z6, K1, Z7
 	VMOVUPS      Z7, 384(AX)
 	VADDPS       Z7, Z2, Z2
 	VSUBPS       Z1, Z8, Z8
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z8, K5, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z8, K4, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z8, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -1752,7 +1631,7 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K2, Z8
+	VMULPS.Z     Z3, Z6, K1, Z8
 	VMOVUPS      Z8, 448(AX)
 	VADDPS       Z8, Z2, Z2
 	VSHUFF64X2   $0x4e, Z2, Z2, Z3
@@ -1763,79 +1642,88 @@ state0:
 	VADDPS       Z3, Z2, Z2
 	VPERMILPS    $0xb1, Z2, Z3
 	VADDPS       Z3, Z2, Z2
-	TESTQ        DX, DX
-	JNZ          state1
-	VBROADCASTSS 8(CX), Z3
-	VMAXPS       Z3, Z1, Z4
-	VSUBPS       Z4, Z3, Z3
-	VSUBPS       Z4, Z1, Z1
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K1, K2
-	VMULPS.BCST  expLog2E<>+0(SB), Z3, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z3, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z3
-	VADDPS.BCST  expPoly1<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly2<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly3<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly4<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly5<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z3, Z3
-	VADDPS       Z7, Z3, Z3
-	VADDPS.BCST  one<>+0(SB), Z3, Z3
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z3, K2, Z3
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K1, K1
-	VMULPS.BCST  expLog2E<>+0(SB), Z1, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z1, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z1
-	VADDPS.BCST  expPoly1<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly2<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly3<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly4<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly5<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z1, Z1
-	VADDPS       Z7, Z1, Z1
-	VADDPS.BCST  one<>+0(SB), Z1, Z1
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z1, K1, Z1
-	VMOVSS       X3, 520(AX)
-	VMOVSS       X1, 524(AX)
-	VMULPS       Z1, Z2, Z2
-	VMULPS.BCST  12(CX), Z3, Z3
-	VADDPS       Z2, Z3, Z2
-	VMOVAPS      Z4, Z1
+	VINSERTPS    $0x10, X1, X14, X14
+	VINSERTPS    $0x10, X2, X15, X15
 
-state1:
-	VMOVSS X1, 8(CX)
-	VMOVSS X2, 12(CX)
-	MOVQ   out+0(FP), CX
-	MOVQ   v+40(FP), BX
-	MOVQ   valueDim+80(FP), SI
-	MOVQ   SI, DI
-	SHLQ   $0x02, DI
-	MOVQ   SI, R8
-	SHLQ   $0x02, R8
+	// The largest scores and sums of weights so far.
+	MOVL        $0x00000003, DX
+	KMOVW       DX, K1
+	MOVQ        largest+8(FP), DX
+	MOVQ        sums+16(FP), BX
+	TESTQ       CX, CX
+	JNZ         merged
+	VMOVUPS.Z   (DX), K1, Z1
+	VMOVUPS.Z   (BX), K1, Z3
+	VMAXPS      Z1, Z14, Z2
+	VSUBPS      Z2, Z1, Z1
+	VSUBPS      Z2, Z14, Z14
+	VCMPPS.BCST $0x15, expLow<>+0(SB), Z1, K1, K2
+	VMULPS.BCST expLog2E<>+0(SB), Z1, Z4
+	VADDPS.BCST expMagic<>+0(SB), Z4, Z4
+	VSUBPS.BCST expMagic<>+0(SB), Z4, Z5
+	VMULPS.BCST expLn2High<>+0(SB), Z5, Z6
+	VSUBPS      Z6, Z1, Z6
+	VMULPS.BCST expLn2Low<>+0(SB), Z5, Z5
+	VSUBPS      Z5, Z6, Z6
+	VMULPS.BCST expPoly0<>+0(SB), Z6, Z1
+	VADDPS.BCST expPoly1<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly2<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly3<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly4<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly5<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z6, Z5
+	VMULPS      Z5, Z1, Z1
+	VADDPS      Z6, Z1, Z1
+	VADDPS.BCST one<>+0(SB), Z1, Z1
+	VPADDD.BCST expBias<>+0(SB), Z4, Z4
+	VPSLLD      $0x17, Z4, Z4
+	VMULPS.Z    Z4, Z1, K2, Z1
+	VCMPPS.BCST $0x15, expLow<>+0(SB), Z14, K1, K2
+	VMULPS.BCST expLog2E<>+0(SB), Z14, Z4
+	VADDPS.BCST expMagic<>+0(SB), Z4, Z4
+	VSUBPS.BCST expMagic<>+0(SB), Z4, Z5
+	VMULPS.BCST expLn2High<>+0(SB), Z5, Z6
+	VSUBPS      Z6, Z14, Z6
+	VMULPS.BCST expLn2Low<>+0(SB), Z5, Z5
+	VSUBPS      Z5, Z6, Z6
+	VMULPS.BCST expPoly0<>+0(SB), Z6, Z7
+	VADDPS.BCST expPoly1<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly2<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly3<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly4<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly5<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z6, Z5
+	VMULPS      Z5, Z7, Z7
+	VADDPS      Z6, Z7, Z7
+	VADDPS.BCST one<>+0(SB), Z7, Z7
+	VPADDD.BCST expBias<>+0(SB), Z4, Z4
+	VPSLLD      $0x17, Z4, Z4
+	VMULPS.Z    Z4, Z7, K2, Z14
+	VMOVUPS     X1, 512(AX)
+	VMOVUPS     X14, 528(AX)
+	VMULPS      Z1, Z3, Z3
+	VMULPS      Z14, Z15, Z15
+	VADDPS      Z15, Z3, Z15
+	VMOVAPS     Z2, Z14
+
+merged:
+	VMOVUPS Z14, K1, (DX)
+	VMOVUPS Z15, K1, (BX)
+	MOVQ    out+0(FP), DX
+	MOVQ    v+48(FP), BX
+	MOVQ    valueDim+88(FP), SI
+	MOVQ    SI, DI
+	SHLQ    $0x02, DI
+	MOVQ    SI, R8
+	SHLQ    $0x02, R8
 
 	// Values, 64 dimensions at a time.
 values64:
@@ -1849,7 +1737,7 @@ values64:
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
 	VMOVAPS Z0, Z8
-	MOVQ    n+64(FP), R11
+	MOVQ    n+72(FP), R11
 	MOVQ    BX, R9
 	MOVQ    AX, R10
 
@@ -1872,24 +1760,24 @@ position64:
 	ADDQ         R8, R9
 	DECQ         R11
 	JNZ          position64
-	MOVQ         CX, R9
-	TESTQ        DX, DX
+	MOVQ         DX, R9
+	TESTQ        CX, CX
 	JNZ          store64
 	VMOVUPS      (R9), Z9
 	VMULPS.BCST  512(AX), Z9, Z9
-	VMULPS.BCST  516(AX), Z1, Z1
+	VMULPS.BCST  528(AX), Z1, Z1
 	VADDPS       Z1, Z9, Z1
 	VMOVUPS      64(R9), Z9
 	VMULPS.BCST  512(AX), Z9, Z9
-	VMULPS.BCST  516(AX), Z2, Z2
+	VMULPS.BCST  528(AX), Z2, Z2
 	VADDPS       Z2, Z9, Z2
 	VMOVUPS      128(R9), Z9
 	VMULPS.BCST  512(AX), Z9, Z9
-	VMULPS.BCST  516(AX), Z3, Z3
+	VMULPS.BCST  528(AX), Z3, Z3
 	VADDPS       Z3, Z9, Z3
 	VMOVUPS      192(R9), Z9
 	VMULPS.BCST  512(AX), Z9, Z9
-	VMULPS.BCST  516(AX), Z4, Z4
+	VMULPS.BCST  528(AX), Z4, Z4
 	VADDPS       Z4, Z9, Z4
 	VMOVUPS      Z1, (R9)
 	VMOVUPS      Z2, 64(R9)
@@ -1897,20 +1785,20 @@ position64:
 	VMOVUPS      Z4, 192(R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  520(AX), Z1, Z1
-	VMULPS.BCST  524(AX), Z5, Z5
+	VMULPS.BCST  516(AX), Z1, Z1
+	VMULPS.BCST  532(AX), Z5, Z5
 	VADDPS       Z5, Z1, Z5
 	VMOVUPS      64(R9), Z1
-	VMULPS.BCST  520(AX), Z1, Z1
-	VMULPS.BCST  524(AX), Z6, Z6
+	VMULPS.BCST  516(AX), Z1, Z1
+	VMULPS.BCST  532(AX), Z6, Z6
 	VADDPS       Z6, Z1, Z6
 	VMOVUPS      128(R9), Z1
-	VMULPS.BCST  520(AX), Z1, Z1
-	VMULPS.BCST  524(AX), Z7, Z7
+	VMULPS.BCST  516(AX), Z1, Z1
+	VMULPS.BCST  532(AX), Z7, Z7
 	VADDPS       Z7, Z1, Z7
 	VMOVUPS      192(R9), Z1
-	VMULPS.BCST  520(AX), Z1, Z1
-	VMULPS.BCST  524(AX), Z8, Z8
+	VMULPS.BCST  516(AX), Z1, Z1
+	VMULPS.BCST  532(AX), Z8, Z8
 	VADDPS       Z8, Z1, Z8
 	VMOVUPS      Z5, (R9)
 	VMOVUPS      Z6, 64(R9)
@@ -1932,7 +1820,7 @@ store64:
 	ADDQ    DI, R9
 
 next64:
-	ADDQ $0x00000100, CX
+	ADDQ $0x00000100, DX
 	ADDQ $0x00000100, BX
 	SUBQ $0x40, SI
 	JMP  values64
@@ -1944,7 +1832,7 @@ values16:
 	JLT     done16
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
-	MOVQ    n+64(FP), R11
+	MOVQ    n+72(FP), R11
 	MOVQ    BX, R9
 	MOVQ    AX, R10
 
@@ -1958,18 +1846,18 @@ position16:
 	ADDQ         R8, R9
 	DECQ         R11
 	JNZ          position16
-	MOVQ         CX, R9
-	TESTQ        DX, DX
+	MOVQ         DX, R9
+	TESTQ        CX, CX
 	JNZ          store16
 	VMOVUPS      (R9), Z3
 	VMULPS.BCST  512(AX), Z3, Z3
-	VMULPS.BCST  516(AX), Z1, Z1
+	VMULPS.BCST  528(AX), Z1, Z1
 	VADDPS       Z1, Z3, Z1
 	VMOVUPS      Z1, (R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  520(AX), Z1, Z1
-	VMULPS.BCST  524(AX), Z2, Z2
+	VMULPS.BCST  516(AX), Z1, Z1
+	VMULPS.BCST  532(AX), Z2, Z2
 	VADDPS       Z2, Z1, Z2
 	VMOVUPS      Z2, (R9)
 	ADDQ         DI, R9
@@ -1982,7 +1870,7 @@ store16:
 	ADDQ    DI, R9
 
 next16:
-	ADDQ $0x00000040, CX
+	ADDQ $0x00000040, DX
 	ADDQ $0x00000040, BX
 	SUBQ $0x10, SI
 	JMP  values16
@@ -1991,23 +1879,22 @@ done16:
 	VZEROUPPER
 	RET
 
-// func attendHalvesAVX512Q3(out *float32, state *float32, q *float32, at *int, k *uint16, v *uint16, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
+// func attendHalvesAVX512Q3(out *float32, largest *float32, sums *float32, q *float32, at *int, k *uint16, v *uint16, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
 // Requires: AVX, AVX512BW, AVX512F
-TEXT ·attendHalvesAVX512Q3(SB), NOSPLIT, $0-96
+TEXT ·attendHalvesAVX512Q3(SB), NOSPLIT, $0-104
 	VPXORD Z0, Z0, Z0
-	KXNORW K1, K1, K1
 
 	// Scores: 64 sums for each query.
-	MOVQ    q+16(FP), AX
-	MOVQ    at+24(FP), CX
+	MOVQ    q+24(FP), AX
+	MOVQ    at+32(FP), CX
 	MOVQ    (CX), DX
 	ADDQ    AX, DX
 	MOVQ    8(CX), BX
 	ADDQ    AX, BX
 	MOVQ    16(CX), CX
 	ADDQ    AX, CX
-	MOVQ    k+32(FP), AX
-	MOVQ    headDim+72(FP), SI
+	MOVQ    k+40(FP), AX
+	MOVQ    headDim+80(FP), SI
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -2047,20 +1934,17 @@ score:
 	ADDQ         $+128, AX
 	DECQ         SI
 	JNZ          score
-	MOVQ         weights+48(FP), AX
-	MOVQ         state+8(FP), CX
-	MOVQ         first+88(FP), DX
-	KMOVQ        seen+56(FP), K2
+	MOVQ         weights+56(FP), AX
+	MOVQ         first+96(FP), CX
+	KMOVQ        seen+64(FP), K1
+	KSHIFTRQ     $0x10, K1, K2
 	KSHIFTRQ     $0x10, K2, K3
 	KSHIFTRQ     $0x10, K3, K4
-	KSHIFTRQ     $0x10, K4, K5
-
-	// Weights of query 0.
 	VBROADCASTSS X1, Z13
-	VMAXPS       Z13, Z1, K2, Z13
-	VMAXPS       Z13, Z2, K3, Z13
-	VMAXPS       Z13, Z3, K4, Z13
-	VMAXPS       Z13, Z4, K5, Z13
+	VMAXPS       Z13, Z1, K1, Z13
+	VMAXPS       Z13, Z2, K2, Z13
+	VMAXPS       Z13, Z3, K3, Z13
+	VMAXPS       Z13, Z4, K4, Z13
 	VSHUFF64X2   $0x4e, Z13, Z13, Z14
 	VMAXPS       Z14, Z13, Z13
 	VSHUFF64X2   $0xb1, Z13, Z13, Z14
@@ -2070,7 +1954,7 @@ score:
 	VPERMILPS    $0xb1, Z13, Z14
 	VMAXPS       Z14, Z13, Z13
 	VSUBPS       Z13, Z1, Z1
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K2, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K1, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z1, Z14
 	VADDPS.BCST  expMagic<>+0(SB), Z14, Z14
 	VSUBPS.BCST  expMagic<>+0(SB), Z14, Z15
@@ -2094,11 +1978,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z1, Z1
 	VPADDD.BCST  expBias<>+0(SB), Z14, Z14
 	VPSLLD       $0x17, Z14, Z14
-	VMULPS.Z     Z14, Z1, K6, Z1
+	VMULPS.Z     Z14, Z1, K5, Z1
 	VMOVUPS      Z1, (AX)
 	VMOVAPS      Z1, Z1
 	VSUBPS       Z13, Z2, Z2
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K3, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K2, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z2, Z14
 	VADDPS.BCST  expMagic<>+0(SB), Z14, Z14
 	VSUBPS.BCST  expMagic<>+0(SB), Z14, Z15
@@ -2122,11 +2006,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z2, Z2
 	VPADDD.BCST  expBias<>+0(SB), Z14, Z14
 	VPSLLD       $0x17, Z14, Z14
-	VMULPS.Z     Z14, Z2, K6, Z2
+	VMULPS.Z     Z14, Z2, K5, Z2
 	VMOVUPS      Z2, 64(AX)
 	VADDPS       Z2, Z1, Z1
 	VSUBPS       Z13, Z3, Z3
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K4, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K3, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z3, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z14
@@ -2150,11 +2034,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z3, Z3
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z3, K6, Z3
+	VMULPS.Z     Z2, Z3, K5, Z3
 	VMOVUPS      Z3, 128(AX)
 	VADDPS       Z3, Z1, Z1
 	VSUBPS       Z13, Z4, Z4
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z4, K5, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z4, K4, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z4, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z3
@@ -2178,7 +2062,7 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z4, Z4
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z4, K6, Z4
+	VMULPS.Z     Z2, Z4, K5, Z4
 	VMOVUPS      Z4, 192(AX)
 	VADDPS       Z4, Z1, Z1
 	VSHUFF64X2   $0x4e, Z1, Z1, Z2
@@ -2189,79 +2073,13 @@ score:
 	VADDPS       Z2, Z1, Z1
 	VPERMILPS    $0xb1, Z1, Z2
 	VADDPS       Z2, Z1, Z1
-	TESTQ        DX, DX
-	JNZ          state0
-	VBROADCASTSS (CX), Z2
-	VMAXPS       Z2, Z13, Z3
-	VSUBPS       Z3, Z2, Z2
-	VSUBPS       Z3, Z13, Z13
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z2, Z4
-	VADDPS.BCST  expMagic<>+0(SB), Z4, Z4
-	VSUBPS.BCST  expMagic<>+0(SB), Z4, Z14
-	VMULPS.BCST  expLn2High<>+0(SB), Z14, Z15
-	VSUBPS       Z15, Z2, Z15
-	VMULPS.BCST  expLn2Low<>+0(SB), Z14, Z14
-	VSUBPS       Z14, Z15, Z15
-	VMULPS.BCST  expPoly0<>+0(SB), Z15, Z2
-	VADDPS.BCST  expPoly1<>+0(SB), Z2, Z2
-	VMULPS       Z15, Z2, Z2
-	VADDPS.BCST  expPoly2<>+0(SB), Z2, Z2
-	VMULPS       Z15, Z2, Z2
-	VADDPS.BCST  expPoly3<>+0(SB), Z2, Z2
-	VMULPS       Z15, Z2, Z2
-	VADDPS.BCST  expPoly4<>+0(SB), Z2, Z2
-	VMULPS       Z15, Z2, Z2
-	VADDPS.BCST  expPoly5<>+0(SB), Z2, Z2
-	VMULPS       Z15, Z15, Z14
-	VMULPS       Z14, Z2, Z2
-	VADDPS       Z15, Z2, Z2
-	VADDPS.BCST  one<>+0(SB), Z2, Z2
-	VPADDD.BCST  expBias<>+0(SB), Z4, Z4
-	VPSLLD       $0x17, Z4, Z4
-	VMULPS.Z     Z4, Z2, K6, Z2
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z13, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z13, Z4
-	VADDPS.BCST  expMagic<>+0(SB), Z4, Z4
-	VSUBPS.BCST  expMagic<>+0(SB), Z4, Z14
-	VMULPS.BCST  expLn2High<>+0(SB), Z14, Z15
-	VSUBPS       Z15, Z13, Z15
-	VMULPS.BCST  expLn2Low<>+0(SB), Z14, Z14
-	VSUBPS       Z14, Z15, Z15
-	VMULPS.BCST  expPoly0<>+0(SB), Z15, Z13
-	VADDPS.BCST  expPoly1<>+0(SB), Z13, Z13
-	VMULPS       Z15, Z13, Z13
-	VADDPS.BCST  expPoly2<>+0(SB), Z13, Z13
-	VMULPS       Z15, Z13, Z13
-	VADDPS.BCST  expPoly3<>+0(SB), Z13, Z13
-	VMULPS       Z15, Z13, Z13
-	VADDPS.BCST  expPoly4<>+0(SB), Z13, Z13
-	VMULPS       Z15, Z13, Z13
-	VADDPS.BCST  expPoly5<>+0(SB), Z13, Z13
-	VMULPS       Z15, Z15, Z14
-	VMULPS       Z14, Z13, Z13
-	VADDPS       Z15, Z13, Z13
-	VADDPS.BCST  one<>+0(SB), Z13, Z13
-	VPADDD.BCST  expBias<>+0(SB), Z4, Z4
-	VPSLLD       $0x17, Z4, Z4
-	VMULPS.Z     Z4, Z13, K6, Z13
-	VMOVSS       X2, 768(AX)
-	VMOVSS       X13, 772(AX)
-	VMULPS       Z13, Z1, Z1
-	VMULPS.BCST  4(CX), Z2, Z2
-	VADDPS       Z1, Z2, Z1
-	VMOVAPS      Z3, Z13
-
-state0:
-	VMOVSS X13, (CX)
-	VMOVSS X1, 4(CX)
-
-	// Weights of query 1.
+	VMOVAPS      X13, X18
+	VMOVAPS      X1, X19
 	VBROADCASTSS X5, Z1
-	VMAXPS       Z1, Z5, K2, Z1
-	VMAXPS       Z1, Z6, K3, Z1
-	VMAXPS       Z1, Z7, K4, Z1
-	VMAXPS       Z1, Z8, K5, Z1
+	VMAXPS       Z1, Z5, K1, Z1
+	VMAXPS       Z1, Z6, K2, Z1
+	VMAXPS       Z1, Z7, K3, Z1
+	VMAXPS       Z1, Z8, K4, Z1
 	VSHUFF64X2   $0x4e, Z1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSHUFF64X2   $0xb1, Z1, Z1, Z2
@@ -2271,7 +2089,7 @@ state0:
 	VPERMILPS    $0xb1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSUBPS       Z1, Z5, Z5
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z5, K2, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z5, K1, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z5, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z3
@@ -2295,11 +2113,11 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z5, Z5
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z5, K6, Z5
+	VMULPS.Z     Z2, Z5, K5, Z5
 	VMOVUPS      Z5, 256(AX)
 	VMOVAPS      Z5, Z2
 	VSUBPS       Z1, Z6, Z6
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z6, K3, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z6, K2, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z6, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -2323,11 +2141,11 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K6, Z6
+	VMULPS.Z     Z3, Z6, K5, Z6
 	VMOVUPS      Z6, 320(AX)
 	VADDPS       Z6, Z2, Z2
 	VSUBPS       Z1, Z7, Z7
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z7, K4, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z7, K3, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z7, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -2351,11 +2169,11 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K6, Z7
+	VMULPS.Z     Z3, Z6, K5, Z7
 	VMOVUPS      Z7, 384(AX)
 	VADDPS       Z7, Z2, Z2
 	VSUBPS       Z1, Z8, Z8
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z8, K5, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z8, K4, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z8, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -2379,7 +2197,7 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K6, Z8
+	VMULPS.Z     Z3, Z6, K5, Z8
 	VMOVUPS      Z8, 448(AX)
 	VADDPS       Z8, Z2, Z2
 	VSHUFF64X2   $0x4e, Z2, Z2, Z3
@@ -2390,79 +2208,13 @@ state0:
 	VADDPS       Z3, Z2, Z2
 	VPERMILPS    $0xb1, Z2, Z3
 	VADDPS       Z3, Z2, Z2
-	TESTQ        DX, DX
-	JNZ          state1
-	VBROADCASTSS 8(CX), Z3
-	VMAXPS       Z3, Z1, Z4
-	VSUBPS       Z4, Z3, Z3
-	VSUBPS       Z4, Z1, Z1
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z3, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z3, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z3
-	VADDPS.BCST  expPoly1<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly2<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly3<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly4<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly5<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z3, Z3
-	VADDPS       Z7, Z3, Z3
-	VADDPS.BCST  one<>+0(SB), Z3, Z3
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z3, K6, Z3
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z1, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z1, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z1
-	VADDPS.BCST  expPoly1<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly2<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly3<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly4<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly5<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z1, Z1
-	VADDPS       Z7, Z1, Z1
-	VADDPS.BCST  one<>+0(SB), Z1, Z1
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z1, K6, Z1
-	VMOVSS       X3, 776(AX)
-	VMOVSS       X1, 780(AX)
-	VMULPS       Z1, Z2, Z2
-	VMULPS.BCST  12(CX), Z3, Z3
-	VADDPS       Z2, Z3, Z2
-	VMOVAPS      Z4, Z1
-
-state1:
-	VMOVSS X1, 8(CX)
-	VMOVSS X2, 12(CX)
-
-	// Weights of query 2.
+	VINSERTPS    $0x10, X1, X18, X18
+	VINSERTPS    $0x10, X2, X19, X19
 	VBROADCASTSS X9, Z1
-	VMAXPS       Z1, Z9, K2, Z1
-	VMAXPS       Z1, Z10, K3, Z1
-	VMAXPS       Z1, Z11, K4, Z1
-	VMAXPS       Z1, Z12, K5, Z1
+	VMAXPS       Z1, Z9, K1, Z1
+	VMAXPS       Z1, Z10, K2, Z1
+	VMAXPS       Z1, Z11, K3, Z1
+	VMAXPS       Z1, Z12, K4, Z1
 	VSHUFF64X2   $0x4e, Z1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSHUFF64X2   $0xb1, Z1, Z1, Z2
@@ -2472,7 +2224,7 @@ state1:
 	VPERMILPS    $0xb1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSUBPS       Z1, Z9, Z9
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z9, K2, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z9, K1, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z9, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z3
@@ -2496,11 +2248,11 @@ state1:
 	VADDPS.BCST  one<>+0(SB), Z5, Z5
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z5, K2, Z9
+	VMULPS.Z     Z2, Z5, K1, Z9
 	VMOVUPS      Z9, 512(AX)
 	VMOVAPS      Z9, Z2
 	VSUBPS       Z1, Z10, Z10
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z10, K3, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z10, K2, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z10, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -2524,11 +2276,11 @@ state1:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K2, Z10
+	VMULPS.Z     Z3, Z6, K1, Z10
 	VMOVUPS      Z10, 576(AX)
 	VADDPS       Z10, Z2, Z2
 	VSUBPS       Z1, Z11, Z11
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z11, K4, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z11, K3, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z11, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -2552,11 +2304,11 @@ state1:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K2, Z11
+	VMULPS.Z     Z3, Z6, K1, Z11
 	VMOVUPS      Z11, 640(AX)
 	VADDPS       Z11, Z2, Z2
 	VSUBPS       Z1, Z12, Z12
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z12, K5, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z12, K4, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z12, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -2580,7 +2332,7 @@ state1:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K2, Z12
+	VMULPS.Z     Z3, Z6, K1, Z12
 	VMOVUPS      Z12, 704(AX)
 	VADDPS       Z12, Z2, Z2
 	VSHUFF64X2   $0x4e, Z2, Z2, Z3
@@ -2591,79 +2343,88 @@ state1:
 	VADDPS       Z3, Z2, Z2
 	VPERMILPS    $0xb1, Z2, Z3
 	VADDPS       Z3, Z2, Z2
-	TESTQ        DX, DX
-	JNZ          state2
-	VBROADCASTSS 16(CX), Z3
-	VMAXPS       Z3, Z1, Z4
-	VSUBPS       Z4, Z3, Z3
-	VSUBPS       Z4, Z1, Z1
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K1, K2
-	VMULPS.BCST  expLog2E<>+0(SB), Z3, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z3, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z3
-	VADDPS.BCST  expPoly1<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly2<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly3<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly4<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly5<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z3, Z3
-	VADDPS       Z7, Z3, Z3
-	VADDPS.BCST  one<>+0(SB), Z3, Z3
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z3, K2, Z3
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K1, K1
-	VMULPS.BCST  expLog2E<>+0(SB), Z1, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z1, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z1
-	VADDPS.BCST  expPoly1<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly2<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly3<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly4<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly5<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z1, Z1
-	VADDPS       Z7, Z1, Z1
-	VADDPS.BCST  one<>+0(SB), Z1, Z1
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z1, K1, Z1
-	VMOVSS       X3, 784(AX)
-	VMOVSS       X1, 788(AX)
-	VMULPS       Z1, Z2, Z2
-	VMULPS.BCST  20(CX), Z3, Z3
-	VADDPS       Z2, Z3, Z2
-	VMOVAPS      Z4, Z1
+	VINSERTPS    $0x20, X1, X18, X18
+	VINSERTPS    $0x20, X2, X19, X19
 
-state2:
-	VMOVSS X1, 16(CX)
-	VMOVSS X2, 20(CX)
-	MOVQ   out+0(FP), CX
-	MOVQ   v+40(FP), BX
-	MOVQ   valueDim+80(FP), SI
-	MOVQ   SI, DI
-	SHLQ   $0x02, DI
-	MOVQ   SI, R8
-	SHLQ   $0x01, R8
+	// The largest scores and sums of weights so far.
+	MOVL        $0x00000007, DX
+	KMOVW       DX, K1
+	MOVQ        largest+8(FP), DX
+	MOVQ        sums+16(FP), BX
+	TESTQ       CX, CX
+	JNZ         merged
+	VMOVUPS.Z   (DX), K1, Z1
+	VMOVUPS.Z   (BX), K1, Z3
+	VMAXPS      Z1, Z18, Z2
+	VSUBPS      Z2, Z1, Z1
+	VSUBPS      Z2, Z18, Z18
+	VCMPPS.BCST $0x15, expLow<>+0(SB), Z1, K1, K2
+	VMULPS.BCST expLog2E<>+0(SB), Z1, Z4
+	VADDPS.BCST expMagic<>+0(SB), Z4, Z4
+	VSUBPS.BCST expMagic<>+0(SB), Z4, Z5
+	VMULPS.BCST expLn2High<>+0(SB), Z5, Z6
+	VSUBPS      Z6, Z1, Z6
+	VMULPS.BCST expLn2Low<>+0(SB), Z5, Z5
+	VSUBPS      Z5, Z6, Z6
+	VMULPS.BCST expPoly0<>+0(SB), Z6, Z1
+	VADDPS.BCST expPoly1<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly2<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly3<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly4<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly5<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z6, Z5
+	VMULPS      Z5, Z1, Z1
+	VADDPS      Z6, Z1, Z1
+	VADDPS.BCST one<>+0(SB), Z1, Z1
+	VPADDD.BCST expBias<>+0(SB), Z4, Z4
+	VPSLLD      $0x17, Z4, Z4
+	VMULPS.Z    Z4, Z1, K2, Z1
+	VCMPPS.BCST $0x15, expLow<>+0(SB), Z18, K1, K2
+	VMULPS.BCST expLog2E<>+0(SB), Z18, Z4
+	VADDPS.BCST expMagic<>+0(SB), Z4, Z4
+	VSUBPS.BCST expMagic<>+0(SB), Z4, Z5
+	VMULPS.BCST expLn2High<>+0(SB), Z5, Z6
+	VSUBPS      Z6, Z18, Z6
+	VMULPS.BCST expLn2Low<>+0(SB), Z5, Z5
+	VSUBPS      Z5, Z6, Z6
+	VMULPS.BCST expPoly0<>+0(SB), Z6, Z7
+	VADDPS.BCST expPoly1<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly2<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly3<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly4<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly5<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z6, Z5
+	VMULPS      Z5, Z7, Z7
+	VADDPS      Z6, Z7, Z7
+	VADDPS.BCST one<>+0(SB), Z7, Z7
+	VPADDD.BCST expBias<>+0(SB), Z4, Z4
+	VPSLLD      $0x17, Z4, Z4
+	VMULPS.Z    Z4, Z7, K2, Z18
+	VMOVUPS     X1, 768(AX)
+	VMOVUPS     X18, 784(AX)
+	VMULPS      Z1, Z3, Z3
+	VMULPS      Z18, Z19, Z19
+	VADDPS      Z19, Z3, Z19
+	VMOVAPS     Z2, Z18
+
+merged:
+	VMOVUPS Z18, K1, (DX)
+	VMOVUPS Z19, K1, (BX)
+	MOVQ    out+0(FP), DX
+	MOVQ    v+48(FP), BX
+	MOVQ    valueDim+88(FP), SI
+	MOVQ    SI, DI
+	SHLQ    $0x02, DI
+	MOVQ    SI, R8
+	SHLQ    $0x01, R8
 
 	// Values, 64 dimensions at a time.
 values64:
@@ -2681,7 +2442,7 @@ values64:
 	VMOVAPS Z0, Z10
 	VMOVAPS Z0, Z11
 	VMOVAPS Z0, Z12
-	MOVQ    n+64(FP), R11
+	MOVQ    n+72(FP), R11
 	MOVQ    BX, R9
 	MOVQ    AX, R10
 
@@ -2709,24 +2470,24 @@ position64:
 	ADDQ         R8, R9
 	DECQ         R11
 	JNZ          position64
-	MOVQ         CX, R9
-	TESTQ        DX, DX
+	MOVQ         DX, R9
+	TESTQ        CX, CX
 	JNZ          store64
 	VMOVUPS      (R9), Z13
 	VMULPS.BCST  768(AX), Z13, Z13
-	VMULPS.BCST  772(AX), Z1, Z1
+	VMULPS.BCST  784(AX), Z1, Z1
 	VADDPS       Z1, Z13, Z1
 	VMOVUPS      64(R9), Z13
 	VMULPS.BCST  768(AX), Z13, Z13
-	VMULPS.BCST  772(AX), Z2, Z2
+	VMULPS.BCST  784(AX), Z2, Z2
 	VADDPS       Z2, Z13, Z2
 	VMOVUPS      128(R9), Z13
 	VMULPS.BCST  768(AX), Z13, Z13
-	VMULPS.BCST  772(AX), Z3, Z3
+	VMULPS.BCST  784(AX), Z3, Z3
 	VADDPS       Z3, Z13, Z3
 	VMOVUPS      192(R9), Z13
 	VMULPS.BCST  768(AX), Z13, Z13
-	VMULPS.BCST  772(AX), Z4, Z4
+	VMULPS.BCST  784(AX), Z4, Z4
 	VADDPS       Z4, Z13, Z4
 	VMOVUPS      Z1, (R9)
 	VMOVUPS      Z2, 64(R9)
@@ -2734,20 +2495,20 @@ position64:
 	VMOVUPS      Z4, 192(R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  776(AX), Z1, Z1
-	VMULPS.BCST  780(AX), Z5, Z5
+	VMULPS.BCST  772(AX), Z1, Z1
+	VMULPS.BCST  788(AX), Z5, Z5
 	VADDPS       Z5, Z1, Z5
 	VMOVUPS      64(R9), Z1
-	VMULPS.BCST  776(AX), Z1, Z1
-	VMULPS.BCST  780(AX), Z6, Z6
+	VMULPS.BCST  772(AX), Z1, Z1
+	VMULPS.BCST  788(AX), Z6, Z6
 	VADDPS       Z6, Z1, Z6
 	VMOVUPS      128(R9), Z1
-	VMULPS.BCST  776(AX), Z1, Z1
-	VMULPS.BCST  780(AX), Z7, Z7
+	VMULPS.BCST  772(AX), Z1, Z1
+	VMULPS.BCST  788(AX), Z7, Z7
 	VADDPS       Z7, Z1, Z7
 	VMOVUPS      192(R9), Z1
-	VMULPS.BCST  776(AX), Z1, Z1
-	VMULPS.BCST  780(AX), Z8, Z8
+	VMULPS.BCST  772(AX), Z1, Z1
+	VMULPS.BCST  788(AX), Z8, Z8
 	VADDPS       Z8, Z1, Z8
 	VMOVUPS      Z5, (R9)
 	VMOVUPS      Z6, 64(R9)
@@ -2755,20 +2516,20 @@ position64:
 	VMOVUPS      Z8, 192(R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  784(AX), Z1, Z1
-	VMULPS.BCST  788(AX), Z9, Z9
+	VMULPS.BCST  776(AX), Z1, Z1
+	VMULPS.BCST  792(AX), Z9, Z9
 	VADDPS       Z9, Z1, Z9
 	VMOVUPS      64(R9), Z1
-	VMULPS.BCST  784(AX), Z1, Z1
-	VMULPS.BCST  788(AX), Z10, Z10
+	VMULPS.BCST  776(AX), Z1, Z1
+	VMULPS.BCST  792(AX), Z10, Z10
 	VADDPS       Z10, Z1, Z10
 	VMOVUPS      128(R9), Z1
-	VMULPS.BCST  784(AX), Z1, Z1
-	VMULPS.BCST  788(AX), Z11, Z11
+	VMULPS.BCST  776(AX), Z1, Z1
+	VMULPS.BCST  792(AX), Z11, Z11
 	VADDPS       Z11, Z1, Z11
 	VMOVUPS      192(R9), Z1
-	VMULPS.BCST  784(AX), Z1, Z1
-	VMULPS.BCST  788(AX), Z12, Z12
+	VMULPS.BCST  776(AX), Z1, Z1
+	VMULPS.BCST  792(AX), Z12, Z12
 	VADDPS       Z12, Z1, Z12
 	VMOVUPS      Z9, (R9)
 	VMOVUPS      Z10, 64(R9)
@@ -2795,7 +2556,7 @@ store64:
 	ADDQ    DI, R9
 
 next64:
-	ADDQ $0x00000100, CX
+	ADDQ $0x00000100, DX
 	ADDQ $0x00000080, BX
 	SUBQ $0x40, SI
 	JMP  values64
@@ -2808,7 +2569,7 @@ values16:
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
-	MOVQ    n+64(FP), R11
+	MOVQ    n+72(FP), R11
 	MOVQ    BX, R9
 	MOVQ    AX, R10
 
@@ -2824,24 +2585,24 @@ position16:
 	ADDQ         R8, R9
 	DECQ         R11
 	JNZ          position16
-	MOVQ         CX, R9
-	TESTQ        DX, DX
+	MOVQ         DX, R9
+	TESTQ        CX, CX
 	JNZ          store16
 	VMOVUPS      (R9), Z4
 	VMULPS.BCST  768(AX), Z4, Z4
-	VMULPS.BCST  772(AX), Z1, Z1
+	VMULPS.BCST  784(AX), Z1, Z1
 	VADDPS       Z1, Z4, Z1
 	VMOVUPS      Z1, (R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  776(AX), Z1, Z1
-	VMULPS.BCST  780(AX), Z2, Z2
+	VMULPS.BCST  772(AX), Z1, Z1
+	VMULPS.BCST  788(AX), Z2, Z2
 	VADDPS       Z2, Z1, Z2
 	VMOVUPS      Z2, (R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  784(AX), Z1, Z1
-	VMULPS.BCST  788(AX), Z3, Z3
+	VMULPS.BCST  776(AX), Z1, Z1
+	VMULPS.BCST  792(AX), Z3, Z3
 	VADDPS       Z3, Z1, Z3
 	VMOVUPS      Z3, (R9)
 	ADDQ         DI, R9
@@ -2856,7 +2617,7 @@ store16:
 	ADDQ    DI, R9
 
 next16:
-	ADDQ $0x00000040, CX
+	ADDQ $0x00000040, DX
 	ADDQ $0x00000020, BX
 	SUBQ $0x10, SI
 	JMP  values16
@@ -2865,23 +2626,22 @@ done16:
 	VZEROUPPER
 	RET
 
-// func attendFloatsAVX512Q3(out *float32, state *float32, q *float32, at *int, k *float32, v *float32, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
+// func attendFloatsAVX512Q3(out *float32, largest *float32, sums *float32, q *float32, at *int, k *float32, v *float32, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
 // Requires: AVX, AVX512BW, AVX512F
-TEXT ·attendFloatsAVX512Q3(SB), NOSPLIT, $0-96
+TEXT ·attendFloatsAVX512Q3(SB), NOSPLIT, $0-104
 	VPXORD Z0, Z0, Z0
-	KXNORW K1, K1, K1
 
 	// Scores: 64 sums for each query.
-	MOVQ    q+16(FP), AX
-	MOVQ    at+24(FP), CX
+	MOVQ    q+24(FP), AX
+	MOVQ    at+32(FP), CX
 	MOVQ    (CX), DX
 	ADDQ    AX, DX
 	MOVQ    8(CX), BX
 	ADDQ    AX, BX
 	MOVQ    16(CX), CX
 	ADDQ    AX, CX
-	MOVQ    k+32(FP), AX
-	MOVQ    headDim+72(FP), SI
+	MOVQ    k+40(FP), AX
+	MOVQ    headDim+80(FP), SI
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -2921,20 +2681,17 @@ score:
 	ADDQ         $+256, AX
 	DECQ         SI
 	JNZ          score
-	MOVQ         weights+48(FP), AX
-	MOVQ         state+8(FP), CX
-	MOVQ         first+88(FP), DX
-	KMOVQ        seen+56(FP), K2
+	MOVQ         weights+56(FP), AX
+	MOVQ         first+96(FP), CX
+	KMOVQ        seen+64(FP), K1
+	KSHIFTRQ     $0x10, K1, K2
 	KSHIFTRQ     $0x10, K2, K3
 	KSHIFTRQ     $0x10, K3, K4
-	KSHIFTRQ     $0x10, K4, K5
-
-	// Weights of query 0.
 	VBROADCASTSS X1, Z13
-	VMAXPS       Z13, Z1, K2, Z13
-	VMAXPS       Z13, Z2, K3, Z13
-	VMAXPS       Z13, Z3, K4, Z13
-	VMAXPS       Z13, Z4, K5, Z13
+	VMAXPS       Z13, Z1, K1, Z13
+	VMAXPS       Z13, Z2, K2, Z13
+	VMAXPS       Z13, Z3, K3, Z13
+	VMAXPS       Z13, Z4, K4, Z13
 	VSHUFF64X2   $0x4e, Z13, Z13, Z14
 	VMAXPS       Z14, Z13, Z13
 	VSHUFF64X2   $0xb1, Z13, Z13, Z14
@@ -2944,7 +2701,7 @@ score:
 	VPERMILPS    $0xb1, Z13, Z14
 	VMAXPS       Z14, Z13, Z13
 	VSUBPS       Z13, Z1, Z1
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K2, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K1, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z1, Z14
 	VADDPS.BCST  expMagic<>+0(SB), Z14, Z14
 	VSUBPS.BCST  expMagic<>+0(SB), Z14, Z15
@@ -2968,11 +2725,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z1, Z1
 	VPADDD.BCST  expBias<>+0(SB), Z14, Z14
 	VPSLLD       $0x17, Z14, Z14
-	VMULPS.Z     Z14, Z1, K6, Z1
+	VMULPS.Z     Z14, Z1, K5, Z1
 	VMOVUPS      Z1, (AX)
 	VMOVAPS      Z1, Z1
 	VSUBPS       Z13, Z2, Z2
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K3, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K2, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z2, Z14
 	VADDPS.BCST  expMagic<>+0(SB), Z14, Z14
 	VSUBPS.BCST  expMagic<>+0(SB), Z14, Z15
@@ -2996,11 +2753,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z2, Z2
 	VPADDD.BCST  expBias<>+0(SB), Z14, Z14
 	VPSLLD       $0x17, Z14, Z14
-	VMULPS.Z     Z14, Z2, K6, Z2
+	VMULPS.Z     Z14, Z2, K5, Z2
 	VMOVUPS      Z2, 64(AX)
 	VADDPS       Z2, Z1, Z1
 	VSUBPS       Z13, Z3, Z3
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K4, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K3, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z3, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z14
@@ -3024,11 +2781,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z3, Z3
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z3, K6, Z3
+	VMULPS.Z     Z2, Z3, K5, Z3
 	VMOVUPS      Z3, 128(AX)
 	VADDPS       Z3, Z1, Z1
 	VSUBPS       Z13, Z4, Z4
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z4, K5, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z4, K4, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z4, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z3
@@ -3052,7 +2809,7 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z4, Z4
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z4, K6, Z4
+	VMULPS.Z     Z2, Z4, K5, Z4
 	VMOVUPS      Z4, 192(AX)
 	VADDPS       Z4, Z1, Z1
 	VSHUFF64X2   $0x4e, Z1, Z1, Z2
@@ -3063,79 +2820,13 @@ score:
 	VADDPS       Z2, Z1, Z1
 	VPERMILPS    $0xb1, Z1, Z2
 	VADDPS       Z2, Z1, Z1
-	TESTQ        DX, DX
-	JNZ          state0
-	VBROADCASTSS (CX), Z2
-	VMAXPS       Z2, Z13, Z3
-	VSUBPS       Z3, Z2, Z2
-	VSUBPS       Z3, Z13, Z13
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z2, Z4
-	VADDPS.BCST  expMagic<>+0(SB), Z4, Z4
-	VSUBPS.BCST  expMagic<>+0(SB), Z4, Z14
-	VMULPS.BCST  expLn2High<>+0(SB), Z14, Z15
-	VSUBPS       Z15, Z2, Z15
-	VMULPS.BCST  expLn2Low<>+0(SB), Z14, Z14
-	VSUBPS       Z14, Z15, Z15
-	VMULPS.BCST  expPoly0<>+0(SB), Z15, Z2
-	VADDPS.BCST  expPoly1<>+0(SB), Z2, Z2
-	VMULPS       Z15, Z2, Z2
-	VADDPS.BCST  expPoly2<>+0(SB), Z2, Z2
-	VMULPS       Z15, Z2, Z2
-	VADDPS.BCST  expPoly3<>+0(SB), Z2, Z2
-	VMULPS       Z15, Z2, Z2
-	VADDPS.BCST  expPoly4<>+0(SB), Z2, Z2
-	VMULPS       Z15, Z2, Z2
-	VADDPS.BCST  expPoly5<>+0(SB), Z2, Z2
-	VMULPS       Z15, Z15, Z14
-	VMULPS       Z14, Z2, Z2
-	VADDPS       Z15, Z2, Z2
-	VADDPS.BCST  one<>+0(SB), Z2, Z2
-	VPADDD.BCST  expBias<>+0(SB), Z4, Z4
-	VPSLLD       $0x17, Z4, Z4
-	VMULPS.Z     Z4, Z2, K6, Z2
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z13, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z13, Z4
-	VADDPS.BCST  expMagic<>+0(SB), Z4, Z4
-	VSUBPS.BCST  expMagic<>+0(SB), Z4, Z14
-	VMULPS.BCST  expLn2High<>+0(SB), Z14, Z15
-	VSUBPS       Z15, Z13, Z15
-	VMULPS.BCST  expLn2Low<>+0(SB), Z14, Z14
-	VSUBPS       Z14, Z15, Z15
-	VMULPS.BCST  expPoly0<>+0(SB), Z15, Z13
-	VADDPS.BCST  expPoly1<>+0(SB), Z13, Z13
-	VMULPS       Z15, Z13, Z13
-	VADDPS.BCST  expPoly2<>+0(SB), Z13, Z13
-	VMULPS       Z15, Z13, Z13
-	VADDPS.BCST  expPoly3<>+0(SB), Z13, Z13
-	VMULPS       Z15, Z13, Z13
-	VADDPS.BCST  expPoly4<>+0(SB), Z13, Z13
-	VMULPS       Z15, Z13, Z13
-	VADDPS.BCST  expPoly5<>+0(SB), Z13, Z13
-	VMULPS       Z15, Z15, Z14
-	VMULPS       Z14, Z13, Z13
-	VADDPS       Z15, Z13, Z13
-	VADDPS.BCST  one<>+0(SB), Z13, Z13
-	VPADDD.BCST  expBias<>+0(SB), Z4, Z4
-	VPSLLD       $0x17, Z4, Z4
-	VMULPS.Z     Z4, Z13, K6, Z13
-	VMOVSS       X2, 768(AX)
-	VMOVSS       X13, 772(AX)
-	VMULPS       Z13, Z1, Z1
-	VMULPS.BCST  4(CX), Z2, Z2
-	VADDPS       Z1, Z2, Z1
-	VMOVAPS      Z3, Z13
-
-state0:
-	VMOVSS X13, (CX)
-	VMOVSS X1, 4(CX)
-
-	// Weights of query 1.
+	VMOVAPS      X13, X18
+	VMOVAPS      X1, X19
 	VBROADCASTSS X5, Z1
-	VMAXPS       Z1, Z5, K2, Z1
-	VMAXPS       Z1, Z6, K3, Z1
-	VMAXPS       Z1, Z7, K4, Z1
-	VMAXPS       Z1, Z8, K5, Z1
+	VMAXPS       Z1, Z5, K1, Z1
+	VMAXPS       Z1, Z6, K2, Z1
+	VMAXPS       Z1, Z7, K3, Z1
+	VMAXPS       Z1, Z8, K4, Z1
 	VSHUFF64X2   $0x4e, Z1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSHUFF64X2   $0xb1, Z1, Z1, Z2
@@ -3145,7 +2836,7 @@ state0:
 	VPERMILPS    $0xb1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSUBPS       Z1, Z5, Z5
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z5, K2, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z5, K1, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z5, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z3
@@ -3169,11 +2860,11 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z5, Z5
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z5, K6, Z5
+	VMULPS.Z     Z2, Z5, K5, Z5
 	VMOVUPS      Z5, 256(AX)
 	VMOVAPS      Z5, Z2
 	VSUBPS       Z1, Z6, Z6
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z6, K3, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z6, K2, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z6, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -3197,11 +2888,11 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K6, Z6
+	VMULPS.Z     Z3, Z6, K5, Z6
 	VMOVUPS      Z6, 320(AX)
 	VADDPS       Z6, Z2, Z2
 	VSUBPS       Z1, Z7, Z7
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z7, K4, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z7, K3, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z7, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -3225,11 +2916,11 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K6, Z7
+	VMULPS.Z     Z3, Z6, K5, Z7
 	VMOVUPS      Z7, 384(AX)
 	VADDPS       Z7, Z2, Z2
 	VSUBPS       Z1, Z8, Z8
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z8, K5, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z8, K4, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z8, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -3253,7 +2944,7 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K6, Z8
+	VMULPS.Z     Z3, Z6, K5, Z8
 	VMOVUPS      Z8, 448(AX)
 	VADDPS       Z8, Z2, Z2
 	VSHUFF64X2   $0x4e, Z2, Z2, Z3
@@ -3264,79 +2955,13 @@ state0:
 	VADDPS       Z3, Z2, Z2
 	VPERMILPS    $0xb1, Z2, Z3
 	VADDPS       Z3, Z2, Z2
-	TESTQ        DX, DX
-	JNZ          state1
-	VBROADCASTSS 8(CX), Z3
-	VMAXPS       Z3, Z1, Z4
-	VSUBPS       Z4, Z3, Z3
-	VSUBPS       Z4, Z1, Z1
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z3, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z3, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z3
-	VADDPS.BCST  expPoly1<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly2<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly3<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly4<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly5<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z3, Z3
-	VADDPS       Z7, Z3, Z3
-	VADDPS.BCST  one<>+0(SB), Z3, Z3
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z3, K6, Z3
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z1, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z1, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z1
-	VADDPS.BCST  expPoly1<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly2<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly3<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly4<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly5<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z1, Z1
-	VADDPS       Z7, Z1, Z1
-	VADDPS.BCST  one<>+0(SB), Z1, Z1
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z1, K6, Z1
-	VMOVSS       X3, 776(AX)
-	VMOVSS       X1, 780(AX)
-	VMULPS       Z1, Z2, Z2
-	VMULPS.BCST  12(CX), Z3, Z3
-	VADDPS       Z2, Z3, Z2
-	VMOVAPS      Z4, Z1
-
-state1:
-	VMOVSS X1, 8(CX)
-	VMOVSS X2, 12(CX)
-
-	// Weights of query 2.
+	VINSERTPS    $0x10, X1, X18, X18
+	VINSERTPS    $0x10, X2, X19, X19
 	VBROADCASTSS X9, Z1
-	VMAXPS       Z1, Z9, K2, Z1
-	VMAXPS       Z1, Z10, K3, Z1
-	VMAXPS       Z1, Z11, K4, Z1
-	VMAXPS       Z1, Z12, K5, Z1
+	VMAXPS       Z1, Z9, K1, Z1
+	VMAXPS       Z1, Z10, K2, Z1
+	VMAXPS       Z1, Z11, K3, Z1
+	VMAXPS       Z1, Z12, K4, Z1
 	VSHUFF64X2   $0x4e, Z1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSHUFF64X2   $0xb1, Z1, Z1, Z2
@@ -3346,7 +2971,7 @@ state1:
 	VPERMILPS    $0xb1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSUBPS       Z1, Z9, Z9
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z9, K2, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z9, K1, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z9, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z3
@@ -3370,11 +2995,11 @@ state1:
 	VADDPS.BCST  one<>+0(SB), Z5, Z5
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z5, K2, Z9
+	VMULPS.Z     Z2, Z5, K1, Z9
 	VMOVUPS      Z9, 512(AX)
 	VMOVAPS      Z9, Z2
 	VSUBPS       Z1, Z10, Z10
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z10, K3, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z10, K2, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z10, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -3398,11 +3023,11 @@ state1:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K2, Z10
+	VMULPS.Z     Z3, Z6, K1, Z10
 	VMOVUPS      Z10, 576(AX)
 	VADDPS       Z10, Z2, Z2
 	VSUBPS       Z1, Z11, Z11
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z11, K4, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z11, K3, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z11, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -3426,11 +3051,11 @@ state1:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K2, Z11
+	VMULPS.Z     Z3, Z6, K1, Z11
 	VMOVUPS      Z11, 640(AX)
 	VADDPS       Z11, Z2, Z2
 	VSUBPS       Z1, Z12, Z12
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z12, K5, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z12, K4, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z12, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -3454,7 +3079,7 @@ state1:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K2, Z12
+	VMULPS.Z     Z3, Z6, K1, Z12
 	VMOVUPS      Z12, 704(AX)
 	VADDPS       Z12, Z2, Z2
 	VSHUFF64X2   $0x4e, Z2, Z2, Z3
@@ -3465,79 +3090,88 @@ state1:
 	VADDPS       Z3, Z2, Z2
 	VPERMILPS    $0xb1, Z2, Z3
 	VADDPS       Z3, Z2, Z2
-	TESTQ        DX, DX
-	JNZ          state2
-	VBROADCASTSS 16(CX), Z3
-	VMAXPS       Z3, Z1, Z4
-	VSUBPS       Z4, Z3, Z3
-	VSUBPS       Z4, Z1, Z1
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K1, K2
-	VMULPS.BCST  expLog2E<>+0(SB), Z3, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z3, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z3
-	VADDPS.BCST  expPoly1<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly2<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly3<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly4<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly5<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z3, Z3
-	VADDPS       Z7, Z3, Z3
-	VADDPS.BCST  one<>+0(SB), Z3, Z3
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z3, K2, Z3
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K1, K1
-	VMULPS.BCST  expLog2E<>+0(SB), Z1, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z1, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z1
-	VADDPS.BCST  expPoly1<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly2<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly3<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly4<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly5<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z1, Z1
-	VADDPS       Z7, Z1, Z1
-	VADDPS.BCST  one<>+0(SB), Z1, Z1
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z1, K1, Z1
-	VMOVSS       X3, 784(AX)
-	VMOVSS       X1, 788(AX)
-	VMULPS       Z1, Z2, Z2
-	VMULPS.BCST  20(CX), Z3, Z3
-	VADDPS       Z2, Z3, Z2
-	VMOVAPS      Z4, Z1
+	VINSERTPS    $0x20, X1, X18, X18
+	VINSERTPS    $0x20, X2, X19, X19
 
-state2:
-	VMOVSS X1, 16(CX)
-	VMOVSS X2, 20(CX)
-	MOVQ   out+0(FP), CX
-	MOVQ   v+40(FP), BX
-	MOVQ   valueDim+80(FP), SI
-	MOVQ   SI, DI
-	SHLQ   $0x02, DI
-	MOVQ   SI, R8
-	SHLQ   $0x02, R8
+	// The largest scores and sums of weights so far.
+	MOVL        $0x00000007, DX
+	KMOVW       DX, K1
+	MOVQ        largest+8(FP), DX
+	MOVQ        sums+16(FP), BX
+	TESTQ       CX, CX
+	JNZ         merged
+	VMOVUPS.Z   (DX), K1, Z1
+	VMOVUPS.Z   (BX), K1, Z3
+	VMAXPS      Z1, Z18, Z2
+	VSUBPS      Z2, Z1, Z1
+	VSUBPS      Z2, Z18, Z18
+	VCMPPS.BCST $0x15, expLow<>+0(SB), Z1, K1, K2
+	VMULPS.BCST expLog2E<>+0(SB), Z1, Z4
+	VADDPS.BCST expMagic<>+0(SB), Z4, Z4
+	VSUBPS.BCST expMagic<>+0(SB), Z4, Z5
+	VMULPS.BCST expLn2High<>+0(SB), Z5, Z6
+	VSUBPS      Z6, Z1, Z6
+	VMULPS.BCST expLn2Low<>+0(SB), Z5, Z5
+	VSUBPS      Z5, Z6, Z6
+	VMULPS.BCST expPoly0<>+0(SB), Z6, Z1
+	VADDPS.BCST expPoly1<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly2<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly3<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly4<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly5<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z6, Z5
+	VMULPS      Z5, Z1, Z1
+	VADDPS      Z6, Z1, Z1
+	VADDPS.BCST one<>+0(SB), Z1, Z1
+	VPADDD.BCST expBias<>+0(SB), Z4, Z4
+	VPSLLD      $0x17, Z4, Z4
+	VMULPS.Z    Z4, Z1, K2, Z1
+	VCMPPS.BCST $0x15, expLow<>+0(SB), Z18, K1, K2
+	VMULPS.BCST expLog2E<>+0(SB), Z18, Z4
+	VADDPS.BCST expMagic<>+0(SB), Z4, Z4
+	VSUBPS.BCST expMagic<>+0(SB), Z4, Z5
+	VMULPS.BCST expLn2High<>+0(SB), Z5, Z6
+	VSUBPS      Z6, Z18, Z6
+	VMULPS.BCST expLn2Low<>+0(SB), Z5, Z5
+	VSUBPS      Z5, Z6, Z6
+	VMULPS.BCST expPoly0<>+0(SB), Z6, Z7
+	VADDPS.BCST expPoly1<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly2<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly3<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly4<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly5<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z6, Z5
+	VMULPS      Z5, Z7, Z7
+	VADDPS      Z6, Z7, Z7
+	VADDPS.BCST one<>+0(SB), Z7, Z7
+	VPADDD.BCST expBias<>+0(SB), Z4, Z4
+	VPSLLD      $0x17, Z4, Z4
+	VMULPS.Z    Z4, Z7, K2, Z18
+	VMOVUPS     X1, 768(AX)
+	VMOVUPS     X18, 784(AX)
+	VMULPS      Z1, Z3, Z3
+	VMULPS      Z18, Z19, Z19
+	VADDPS      Z19, Z3, Z19
+	VMOVAPS     Z2, Z18
+
+merged:
+	VMOVUPS Z18, K1, (DX)
+	VMOVUPS Z19, K1, (BX)
+	MOVQ    out+0(FP), DX
+	MOVQ    v+48(FP), BX
+	MOVQ    valueDim+88(FP), SI
+	MOVQ    SI, DI
+	SHLQ    $0x02, DI
+	MOVQ    SI, R8
+	SHLQ    $0x02, R8
 
 	// Values, 64 dimensions at a time.
 values64:
@@ -3555,7 +3189,7 @@ values64:
 	VMOVAPS Z0, Z10
 	VMOVAPS Z0, Z11
 	VMOVAPS Z0, Z12
-	MOVQ    n+64(FP), R11
+	MOVQ    n+72(FP), R11
 	MOVQ    BX, R9
 	MOVQ    AX, R10
 
@@ -3583,24 +3217,24 @@ position64:
 	ADDQ         R8, R9
 	DECQ         R11
 	JNZ          position64
-	MOVQ         CX, R9
-	TESTQ        DX, DX
+	MOVQ         DX, R9
+	TESTQ        CX, CX
 	JNZ          store64
 	VMOVUPS      (R9), Z13
 	VMULPS.BCST  768(AX), Z13, Z13
-	VMULPS.BCST  772(AX), Z1, Z1
+	VMULPS.BCST  784(AX), Z1, Z1
 	VADDPS       Z1, Z13, Z1
 	VMOVUPS      64(R9), Z13
 	VMULPS.BCST  768(AX), Z13, Z13
-	VMULPS.BCST  772(AX), Z2, Z2
+	VMULPS.BCST  784(AX), Z2, Z2
 	VADDPS       Z2, Z13, Z2
 	VMOVUPS      128(R9), Z13
 	VMULPS.BCST  768(AX), Z13, Z13
-	VMULPS.BCST  772(AX), Z3, Z3
+	VMULPS.BCST  784(AX), Z3, Z3
 	VADDPS       Z3, Z13, Z3
 	VMOVUPS      192(R9), Z13
 	VMULPS.BCST  768(AX), Z13, Z13
-	VMULPS.BCST  772(AX), Z4, Z4
+	VMULPS.BCST  784(AX), Z4, Z4
 	VADDPS       Z4, Z13, Z4
 	VMOVUPS      Z1, (R9)
 	VMOVUPS      Z2, 64(R9)
@@ -3608,20 +3242,20 @@ position64:
 	VMOVUPS      Z4, 192(R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  776(AX), Z1, Z1
-	VMULPS.BCST  780(AX), Z5, Z5
+	VMULPS.BCST  772(AX), Z1, Z1
+	VMULPS.BCST  788(AX), Z5, Z5
 	VADDPS       Z5, Z1, Z5
 	VMOVUPS      64(R9), Z1
-	VMULPS.BCST  776(AX), Z1, Z1
-	VMULPS.BCST  780(AX), Z6, Z6
+	VMULPS.BCST  772(AX), Z1, Z1
+	VMULPS.BCST  788(AX), Z6, Z6
 	VADDPS       Z6, Z1, Z6
 	VMOVUPS      128(R9), Z1
-	VMULPS.BCST  776(AX), Z1, Z1
-	VMULPS.BCST  780(AX), Z7, Z7
+	VMULPS.BCST  772(AX), Z1, Z1
+	VMULPS.BCST  788(AX), Z7, Z7
 	VADDPS       Z7, Z1, Z7
 	VMOVUPS      192(R9), Z1
-	VMULPS.BCST  776(AX), Z1, Z1
-	VMULPS.BCST  780(AX), Z8, Z8
+	VMULPS.BCST  772(AX), Z1, Z1
+	VMULPS.BCST  788(AX), Z8, Z8
 	VADDPS       Z8, Z1, Z8
 	VMOVUPS      Z5, (R9)
 	VMOVUPS      Z6, 64(R9)
@@ -3629,20 +3263,20 @@ position64:
 	VMOVUPS      Z8, 192(R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  784(AX), Z1, Z1
-	VMULPS.BCST  788(AX), Z9, Z9
+	VMULPS.BCST  776(AX), Z1, Z1
+	VMULPS.BCST  792(AX), Z9, Z9
 	VADDPS       Z9, Z1, Z9
 	VMOVUPS      64(R9), Z1
-	VMULPS.BCST  784(AX), Z1, Z1
-	VMULPS.BCST  788(AX), Z10, Z10
+	VMULPS.BCST  776(AX), Z1, Z1
+	VMULPS.BCST  792(AX), Z10, Z10
 	VADDPS       Z10, Z1, Z10
 	VMOVUPS      128(R9), Z1
-	VMULPS.BCST  784(AX), Z1, Z1
-	VMULPS.BCST  788(AX), Z11, Z11
+	VMULPS.BCST  776(AX), Z1, Z1
+	VMULPS.BCST  792(AX), Z11, Z11
 	VADDPS       Z11, Z1, Z11
 	VMOVUPS      192(R9), Z1
-	VMULPS.BCST  784(AX), Z1, Z1
-	VMULPS.BCST  788(AX), Z12, Z12
+	VMULPS.BCST  776(AX), Z1, Z1
+	VMULPS.BCST  792(AX), Z12, Z12
 	VADDPS       Z12, Z1, Z12
 	VMOVUPS      Z9, (R9)
 	VMOVUPS      Z10, 64(R9)
@@ -3669,7 +3303,7 @@ store64:
 	ADDQ    DI, R9
 
 next64:
-	ADDQ $0x00000100, CX
+	ADDQ $0x00000100, DX
 	ADDQ $0x00000100, BX
 	SUBQ $0x40, SI
 	JMP  values64
@@ -3682,7 +3316,7 @@ values16:
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
-	MOVQ    n+64(FP), R11
+	MOVQ    n+72(FP), R11
 	MOVQ    BX, R9
 	MOVQ    AX, R10
 
@@ -3698,24 +3332,24 @@ position16:
 	ADDQ         R8, R9
 	DECQ         R11
 	JNZ          position16
-	MOVQ         CX, R9
-	TESTQ        DX, DX
+	MOVQ         DX, R9
+	TESTQ        CX, CX
 	JNZ          store16
 	VMOVUPS      (R9), Z4
 	VMULPS.BCST  768(AX), Z4, Z4
-	VMULPS.BCST  772(AX), Z1, Z1
+	VMULPS.BCST  784(AX), Z1, Z1
 	VADDPS       Z1, Z4, Z1
 	VMOVUPS      Z1, (R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  776(AX), Z1, Z1
-	VMULPS.BCST  780(AX), Z2, Z2
+	VMULPS.BCST  772(AX), Z1, Z1
+	VMULPS.BCST  788(AX), Z2, Z2
 	VADDPS       Z2, Z1, Z2
 	VMOVUPS      Z2, (R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  784(AX), Z1, Z1
-	VMULPS.BCST  788(AX), Z3, Z3
+	VMULPS.BCST  776(AX), Z1, Z1
+	VMULPS.BCST  792(AX), Z3, Z3
 	VADDPS       Z3, Z1, Z3
 	VMOVUPS      Z3, (R9)
 	ADDQ         DI, R9
@@ -3730,7 +3364,7 @@ store16:
 	ADDQ    DI, R9
 
 next16:
-	ADDQ $0x00000040, CX
+	ADDQ $0x00000040, DX
 	ADDQ $0x00000040, BX
 	SUBQ $0x10, SI
 	JMP  values16
@@ -3739,15 +3373,14 @@ done16:
 	VZEROUPPER
 	RET
 
-// func attendHalvesAVX512Q4(out *float32, state *float32, q *float32, at *int, k *uint16, v *uint16, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
+// func attendHalvesAVX512Q4(out *float32, largest *float32, sums *float32, q *float32, at *int, k *uint16, v *uint16, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
 // Requires: AVX, AVX512BW, AVX512F
-TEXT ·attendHalvesAVX512Q4(SB), NOSPLIT, $0-96
+TEXT ·attendHalvesAVX512Q4(SB), NOSPLIT, $0-104
 	VPXORD Z0, Z0, Z0
-	KXNORW K1, K1, K1
 
 	// Scores: 64 sums for each query.
-	MOVQ    q+16(FP), AX
-	MOVQ    at+24(FP), CX
+	MOVQ    q+24(FP), AX
+	MOVQ    at+32(FP), CX
 	MOVQ    (CX), DX
 	ADDQ    AX, DX
 	MOVQ    8(CX), BX
@@ -3756,8 +3389,8 @@ TEXT ·attendHalvesAVX512Q4(SB), NOSPLIT, $0-96
 	ADDQ    AX, SI
 	MOVQ    24(CX), CX
 	ADDQ    AX, CX
-	MOVQ    k+32(FP), AX
-	MOVQ    headDim+72(FP), DI
+	MOVQ    k+40(FP), AX
+	MOVQ    headDim+80(FP), DI
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -3807,20 +3440,17 @@ score:
 	ADDQ         $+128, AX
 	DECQ         DI
 	JNZ          score
-	MOVQ         weights+48(FP), AX
-	MOVQ         state+8(FP), CX
-	MOVQ         first+88(FP), DX
-	KMOVQ        seen+56(FP), K2
+	MOVQ         weights+56(FP), AX
+	MOVQ         first+96(FP), CX
+	KMOVQ        seen+64(FP), K1
+	KSHIFTRQ     $0x10, K1, K2
 	KSHIFTRQ     $0x10, K2, K3
 	KSHIFTRQ     $0x10, K3, K4
-	KSHIFTRQ     $0x10, K4, K5
-
-	// Weights of query 0.
 	VBROADCASTSS X1, Z17
-	VMAXPS       Z17, Z1, K2, Z17
-	VMAXPS       Z17, Z2, K3, Z17
-	VMAXPS       Z17, Z3, K4, Z17
-	VMAXPS       Z17, Z4, K5, Z17
+	VMAXPS       Z17, Z1, K1, Z17
+	VMAXPS       Z17, Z2, K2, Z17
+	VMAXPS       Z17, Z3, K3, Z17
+	VMAXPS       Z17, Z4, K4, Z17
 	VSHUFF64X2   $0x4e, Z17, Z17, Z18
 	VMAXPS       Z18, Z17, Z17
 	VSHUFF64X2   $0xb1, Z17, Z17, Z18
@@ -3830,7 +3460,7 @@ score:
 	VPERMILPS    $0xb1, Z17, Z18
 	VMAXPS       Z18, Z17, Z17
 	VSUBPS       Z17, Z1, Z1
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K2, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K1, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z1, Z18
 	VADDPS.BCST  expMagic<>+0(SB), Z18, Z18
 	VSUBPS.BCST  expMagic<>+0(SB), Z18, Z19
@@ -3854,11 +3484,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z1, Z1
 	VPADDD.BCST  expBias<>+0(SB), Z18, Z18
 	VPSLLD       $0x17, Z18, Z18
-	VMULPS.Z     Z18, Z1, K6, Z1
+	VMULPS.Z     Z18, Z1, K5, Z1
 	VMOVUPS      Z1, (AX)
 	VMOVAPS      Z1, Z1
 	VSUBPS       Z17, Z2, Z2
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K3, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K2, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z2, Z18
 	VADDPS.BCST  expMagic<>+0(SB), Z18, Z18
 	VSUBPS.BCST  expMagic<>+0(SB), Z18, Z19
@@ -3882,11 +3512,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z2, Z2
 	VPADDD.BCST  expBias<>+0(SB), Z18, Z18
 	VPSLLD       $0x17, Z18, Z18
-	VMULPS.Z     Z18, Z2, K6, Z2
+	VMULPS.Z     Z18, Z2, K5, Z2
 	VMOVUPS      Z2, 64(AX)
 	VADDPS       Z2, Z1, Z1
 	VSUBPS       Z17, Z3, Z3
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K4, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K3, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z3, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z18
@@ -3910,11 +3540,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z3, Z3
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z3, K6, Z3
+	VMULPS.Z     Z2, Z3, K5, Z3
 	VMOVUPS      Z3, 128(AX)
 	VADDPS       Z3, Z1, Z1
 	VSUBPS       Z17, Z4, Z4
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z4, K5, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z4, K4, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z4, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z3
@@ -3938,7 +3568,7 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z4, Z4
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z4, K6, Z4
+	VMULPS.Z     Z2, Z4, K5, Z4
 	VMOVUPS      Z4, 192(AX)
 	VADDPS       Z4, Z1, Z1
 	VSHUFF64X2   $0x4e, Z1, Z1, Z2
@@ -3949,79 +3579,13 @@ score:
 	VADDPS       Z2, Z1, Z1
 	VPERMILPS    $0xb1, Z1, Z2
 	VADDPS       Z2, Z1, Z1
-	TESTQ        DX, DX
-	JNZ          state0
-	VBROADCASTSS (CX), Z2
-	VMAXPS       Z2, Z17, Z3
-	VSUBPS       Z3, Z2, Z2
-	VSUBPS       Z3, Z17, Z17
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z2, Z4
-	VADDPS.BCST  expMagic<>+0(SB), Z4, Z4
-	VSUBPS.BCST  expMagic<>+0(SB), Z4, Z18
-	VMULPS.BCST  expLn2High<>+0(SB), Z18, Z19
-	VSUBPS       Z19, Z2, Z19
-	VMULPS.BCST  expLn2Low<>+0(SB), Z18, Z18
-	VSUBPS       Z18, Z19, Z19
-	VMULPS.BCST  expPoly0<>+0(SB), Z19, Z2
-	VADDPS.BCST  expPoly1<>+0(SB), Z2, Z2
-	VMULPS       Z19, Z2, Z2
-	VADDPS.BCST  expPoly2<>+0(SB), Z2, Z2
-	VMULPS       Z19, Z2, Z2
-	VADDPS.BCST  expPoly3<>+0(SB), Z2, Z2
-	VMULPS       Z19, Z2, Z2
-	VADDPS.BCST  expPoly4<>+0(SB), Z2, Z2
-	VMULPS       Z19, Z2, Z2
-	VADDPS.BCST  expPoly5<>+0(SB), Z2, Z2
-	VMULPS       Z19, Z19, Z18
-	VMULPS       Z18, Z2, Z2
-	VADDPS       Z19, Z2, Z2
-	VADDPS.BCST  one<>+0(SB), Z2, Z2
-	VPADDD.BCST  expBias<>+0(SB), Z4, Z4
-	VPSLLD       $0x17, Z4, Z4
-	VMULPS.Z     Z4, Z2, K6, Z2
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z17, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z17, Z4
-	VADDPS.BCST  expMagic<>+0(SB), Z4, Z4
-	VSUBPS.BCST  expMagic<>+0(SB), Z4, Z18
-	VMULPS.BCST  expLn2High<>+0(SB), Z18, Z19
-	VSUBPS       Z19, Z17, Z19
-	VMULPS.BCST  expLn2Low<>+0(SB), Z18, Z18
-	VSUBPS       Z18, Z19, Z19
-	VMULPS.BCST  expPoly0<>+0(SB), Z19, Z17
-	VADDPS.BCST  expPoly1<>+0(SB), Z17, Z17
-	VMULPS       Z19, Z17, Z17
-	VADDPS.BCST  expPoly2<>+0(SB), Z17, Z17
-	VMULPS       Z19, Z17, Z17
-	VADDPS.BCST  expPoly3<>+0(SB), Z17, Z17
-	VMULPS       Z19, Z17, Z17
-	VADDPS.BCST  expPoly4<>+0(SB), Z17, Z17
-	VMULPS       Z19, Z17, Z17
-	VADDPS.BCST  expPoly5<>+0(SB), Z17, Z17
-	VMULPS       Z19, Z19, Z18
-	VMULPS       Z18, Z17, Z17
-	VADDPS       Z19, Z17, Z17
-	VADDPS.BCST  one<>+0(SB), Z17, Z17
-	VPADDD.BCST  expBias<>+0(SB), Z4, Z4
-	VPSLLD       $0x17, Z4, Z4
-	VMULPS.Z     Z4, Z17, K6, Z17
-	VMOVSS       X2, 1024(AX)
-	VMOVSS       X17, 1028(AX)
-	VMULPS       Z17, Z1, Z1
-	VMULPS.BCST  4(CX), Z2, Z2
-	VADDPS       Z1, Z2, Z1
-	VMOVAPS      Z3, Z17
-
-state0:
-	VMOVSS X17, (CX)
-	VMOVSS X1, 4(CX)
-
-	// Weights of query 1.
+	VMOVAPS      X17, X22
+	VMOVAPS      X1, X23
 	VBROADCASTSS X5, Z1
-	VMAXPS       Z1, Z5, K2, Z1
-	VMAXPS       Z1, Z6, K3, Z1
-	VMAXPS       Z1, Z7, K4, Z1
-	VMAXPS       Z1, Z8, K5, Z1
+	VMAXPS       Z1, Z5, K1, Z1
+	VMAXPS       Z1, Z6, K2, Z1
+	VMAXPS       Z1, Z7, K3, Z1
+	VMAXPS       Z1, Z8, K4, Z1
 	VSHUFF64X2   $0x4e, Z1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSHUFF64X2   $0xb1, Z1, Z1, Z2
@@ -4031,7 +3595,7 @@ state0:
 	VPERMILPS    $0xb1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSUBPS       Z1, Z5, Z5
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z5, K2, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z5, K1, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z5, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z3
@@ -4055,11 +3619,11 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z5, Z5
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z5, K6, Z5
+	VMULPS.Z     Z2, Z5, K5, Z5
 	VMOVUPS      Z5, 256(AX)
 	VMOVAPS      Z5, Z2
 	VSUBPS       Z1, Z6, Z6
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z6, K3, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z6, K2, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z6, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -4083,11 +3647,11 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K6, Z6
+	VMULPS.Z     Z3, Z6, K5, Z6
 	VMOVUPS      Z6, 320(AX)
 	VADDPS       Z6, Z2, Z2
 	VSUBPS       Z1, Z7, Z7
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z7, K4, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z7, K3, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z7, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -4111,11 +3675,11 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K6, Z7
+	VMULPS.Z     Z3, Z6, K5, Z7
 	VMOVUPS      Z7, 384(AX)
 	VADDPS       Z7, Z2, Z2
 	VSUBPS       Z1, Z8, Z8
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z8, K5, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z8, K4, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z8, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -4139,7 +3703,7 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K6, Z8
+	VMULPS.Z     Z3, Z6, K5, Z8
 	VMOVUPS      Z8, 448(AX)
 	VADDPS       Z8, Z2, Z2
 	VSHUFF64X2   $0x4e, Z2, Z2, Z3
@@ -4150,79 +3714,13 @@ state0:
 	VADDPS       Z3, Z2, Z2
 	VPERMILPS    $0xb1, Z2, Z3
 	VADDPS       Z3, Z2, Z2
-	TESTQ        DX, DX
-	JNZ          state1
-	VBROADCASTSS 8(CX), Z3
-	VMAXPS       Z3, Z1, Z4
-	VSUBPS       Z4, Z3, Z3
-	VSUBPS       Z4, Z1, Z1
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z3, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z3, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z3
-	VADDPS.BCST  expPoly1<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly2<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly3<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly4<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly5<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z3, Z3
-	VADDPS       Z7, Z3, Z3
-	VADDPS.BCST  one<>+0(SB), Z3, Z3
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z3, K6, Z3
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z1, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z1, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z1
-	VADDPS.BCST  expPoly1<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly2<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly3<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly4<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly5<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z1, Z1
-	VADDPS       Z7, Z1, Z1
-	VADDPS.BCST  one<>+0(SB), Z1, Z1
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z1, K6, Z1
-	VMOVSS       X3, 1032(AX)
-	VMOVSS       X1, 1036(AX)
-	VMULPS       Z1, Z2, Z2
-	VMULPS.BCST  12(CX), Z3, Z3
-	VADDPS       Z2, Z3, Z2
-	VMOVAPS      Z4, Z1
-
-state1:
-	VMOVSS X1, 8(CX)
-	VMOVSS X2, 12(CX)
-
-	// Weights of query 2.
+	VINSERTPS    $0x10, X1, X22, X22
+	VINSERTPS    $0x10, X2, X23, X23
 	VBROADCASTSS X9, Z1
-	VMAXPS       Z1, Z9, K2, Z1
-	VMAXPS       Z1, Z10, K3, Z1
-	VMAXPS       Z1, Z11, K4, Z1
-	VMAXPS       Z1, Z12, K5, Z1
+	VMAXPS       Z1, Z9, K1, Z1
+	VMAXPS       Z1, Z10, K2, Z1
+	VMAXPS       Z1, Z11, K3, Z1
+	VMAXPS       Z1, Z12, K4, Z1
 	VSHUFF64X2   $0x4e, Z1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSHUFF64X2   $0xb1, Z1, Z1, Z2
@@ -4232,7 +3730,7 @@ state1:
 	VPERMILPS    $0xb1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSUBPS       Z1, Z9, Z9
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z9, K2, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z9, K1, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z9, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z3
@@ -4256,11 +3754,11 @@ state1:
 	VADDPS.BCST  one<>+0(SB), Z5, Z5
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z5, K6, Z9
+	VMULPS.Z     Z2, Z5, K5, Z9
 	VMOVUPS      Z9, 512(AX)
 	VMOVAPS      Z9, Z2
 	VSUBPS       Z1, Z10, Z10
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z10, K3, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z10, K2, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z10, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -4284,11 +3782,11 @@ state1:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K6, Z10
+	VMULPS.Z     Z3, Z6, K5, Z10
 	VMOVUPS      Z10, 576(AX)
 	VADDPS       Z10, Z2, Z2
 	VSUBPS       Z1, Z11, Z11
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z11, K4, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z11, K3, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z11, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -4312,11 +3810,11 @@ state1:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K6, Z11
+	VMULPS.Z     Z3, Z6, K5, Z11
 	VMOVUPS      Z11, 640(AX)
 	VADDPS       Z11, Z2, Z2
 	VSUBPS       Z1, Z12, Z12
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z12, K5, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z12, K4, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z12, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -4340,7 +3838,7 @@ state1:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K6, Z12
+	VMULPS.Z     Z3, Z6, K5, Z12
 	VMOVUPS      Z12, 704(AX)
 	VADDPS       Z12, Z2, Z2
 	VSHUFF64X2   $0x4e, Z2, Z2, Z3
@@ -4351,79 +3849,13 @@ state1:
 	VADDPS       Z3, Z2, Z2
 	VPERMILPS    $0xb1, Z2, Z3
 	VADDPS       Z3, Z2, Z2
-	TESTQ        DX, DX
-	JNZ          state2
-	VBROADCASTSS 16(CX), Z3
-	VMAXPS       Z3, Z1, Z4
-	VSUBPS       Z4, Z3, Z3
-	VSUBPS       Z4, Z1, Z1
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z3, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z3, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z3
-	VADDPS.BCST  expPoly1<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly2<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly3<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly4<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly5<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z3, Z3
-	VADDPS       Z7, Z3, Z3
-	VADDPS.BCST  one<>+0(SB), Z3, Z3
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z3, K6, Z3
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z1, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z1, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z1
-	VADDPS.BCST  expPoly1<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly2<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly3<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly4<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly5<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z1, Z1
-	VADDPS       Z7, Z1, Z1
-	VADDPS.BCST  one<>+0(SB), Z1, Z1
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z1, K6, Z1
-	VMOVSS       X3, 1040(AX)
-	VMOVSS       X1, 1044(AX)
-	VMULPS       Z1, Z2, Z2
-	VMULPS.BCST  20(CX), Z3, Z3
-	VADDPS       Z2, Z3, Z2
-	VMOVAPS      Z4, Z1
-
-state2:
-	VMOVSS X1, 16(CX)
-	VMOVSS X2, 20(CX)
-
-	// Weights of query 3.
+	VINSERTPS    $0x20, X1, X22, X22
+	VINSERTPS    $0x20, X2, X23, X23
 	VBROADCASTSS X13, Z1
-	VMAXPS       Z1, Z13, K2, Z1
-	VMAXPS       Z1, Z14, K3, Z1
-	VMAXPS       Z1, Z15, K4, Z1
-	VMAXPS       Z1, Z16, K5, Z1
+	VMAXPS       Z1, Z13, K1, Z1
+	VMAXPS       Z1, Z14, K2, Z1
+	VMAXPS       Z1, Z15, K3, Z1
+	VMAXPS       Z1, Z16, K4, Z1
 	VSHUFF64X2   $0x4e, Z1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSHUFF64X2   $0xb1, Z1, Z1, Z2
@@ -4433,7 +3865,7 @@ state2:
 	VPERMILPS    $0xb1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSUBPS       Z1, Z13, Z13
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z13, K2, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z13, K1, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z13, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z3
@@ -4457,11 +3889,11 @@ state2:
 	VADDPS.BCST  one<>+0(SB), Z5, Z5
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z5, K2, Z13
+	VMULPS.Z     Z2, Z5, K1, Z13
 	VMOVUPS      Z13, 768(AX)
 	VMOVAPS      Z13, Z2
 	VSUBPS       Z1, Z14, Z14
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z14, K3, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z14, K2, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z14, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -4485,11 +3917,11 @@ state2:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K2, Z14
+	VMULPS.Z     Z3, Z6, K1, Z14
 	VMOVUPS      Z14, 832(AX)
 	VADDPS       Z14, Z2, Z2
 	VSUBPS       Z1, Z15, Z15
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z15, K4, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z15, K3, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z15, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -4513,11 +3945,11 @@ state2:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K2, Z15
+	VMULPS.Z     Z3, Z6, K1, Z15
 	VMOVUPS      Z15, 896(AX)
 	VADDPS       Z15, Z2, Z2
 	VSUBPS       Z1, Z16, Z16
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z16, K5, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z16, K4, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z16, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -4541,7 +3973,7 @@ state2:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K2, Z16
+	VMULPS.Z     Z3, Z6, K1, Z16
 	VMOVUPS      Z16, 960(AX)
 	VADDPS       Z16, Z2, Z2
 	VSHUFF64X2   $0x4e, Z2, Z2, Z3
@@ -4552,79 +3984,88 @@ state2:
 	VADDPS       Z3, Z2, Z2
 	VPERMILPS    $0xb1, Z2, Z3
 	VADDPS       Z3, Z2, Z2
-	TESTQ        DX, DX
-	JNZ          state3
-	VBROADCASTSS 24(CX), Z3
-	VMAXPS       Z3, Z1, Z4
-	VSUBPS       Z4, Z3, Z3
-	VSUBPS       Z4, Z1, Z1
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K1, K2
-	VMULPS.BCST  expLog2E<>+0(SB), Z3, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z3, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z3
-	VADDPS.BCST  expPoly1<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly2<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly3<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly4<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly5<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z3, Z3
-	VADDPS       Z7, Z3, Z3
-	VADDPS.BCST  one<>+0(SB), Z3, Z3
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z3, K2, Z3
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K1, K1
-	VMULPS.BCST  expLog2E<>+0(SB), Z1, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z1, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z1
-	VADDPS.BCST  expPoly1<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly2<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly3<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly4<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly5<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z1, Z1
-	VADDPS       Z7, Z1, Z1
-	VADDPS.BCST  one<>+0(SB), Z1, Z1
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z1, K1, Z1
-	VMOVSS       X3, 1048(AX)
-	VMOVSS       X1, 1052(AX)
-	VMULPS       Z1, Z2, Z2
-	VMULPS.BCST  28(CX), Z3, Z3
-	VADDPS       Z2, Z3, Z2
-	VMOVAPS      Z4, Z1
+	VINSERTPS    $0x30, X1, X22, X22
+	VINSERTPS    $0x30, X2, X23, X23
 
-state3:
-	VMOVSS X1, 24(CX)
-	VMOVSS X2, 28(CX)
-	MOVQ   out+0(FP), CX
-	MOVQ   v+40(FP), BX
-	MOVQ   valueDim+80(FP), SI
-	MOVQ   SI, DI
-	SHLQ   $0x02, DI
-	MOVQ   SI, R8
-	SHLQ   $0x01, R8
+	// The largest scores and sums of weights so far.
+	MOVL        $0x0000000f, DX
+	KMOVW       DX, K1
+	MOVQ        largest+8(FP), DX
+	MOVQ        sums+16(FP), BX
+	TESTQ       CX, CX
+	JNZ         merged
+	VMOVUPS.Z   (DX), K1, Z1
+	VMOVUPS.Z   (BX), K1, Z3
+	VMAXPS      Z1, Z22, Z2
+	VSUBPS      Z2, Z1, Z1
+	VSUBPS      Z2, Z22, Z22
+	VCMPPS.BCST $0x15, expLow<>+0(SB), Z1, K1, K2
+	VMULPS.BCST expLog2E<>+0(SB), Z1, Z4
+	VADDPS.BCST expMagic<>+0(SB), Z4, Z4
+	VSUBPS.BCST expMagic<>+0(SB), Z4, Z5
+	VMULPS.BCST expLn2High<>+0(SB), Z5, Z6
+	VSUBPS      Z6, Z1, Z6
+	VMULPS.BCST expLn2Low<>+0(SB), Z5, Z5
+	VSUBPS      Z5, Z6, Z6
+	VMULPS.BCST expPoly0<>+0(SB), Z6, Z1
+	VADDPS.BCST expPoly1<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly2<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly3<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly4<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly5<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z6, Z5
+	VMULPS      Z5, Z1, Z1
+	VADDPS      Z6, Z1, Z1
+	VADDPS.BCST one<>+0(SB), Z1, Z1
+	VPADDD.BCST expBias<>+0(SB), Z4, Z4
+	VPSLLD      $0x17, Z4, Z4
+	VMULPS.Z    Z4, Z1, K2, Z1
+	VCMPPS.BCST $0x15, expLow<>+0(SB), Z22, K1, K2
+	VMULPS.BCST expLog2E<>+0(SB), Z22, Z4
+	VADDPS.BCST expMagic<>+0(SB), Z4, Z4
+	VSUBPS.BCST expMagic<>+0(SB), Z4, Z5
+	VMULPS.BCST expLn2High<>+0(SB), Z5, Z6
+	VSUBPS      Z6, Z22, Z6
+	VMULPS.BCST expLn2Low<>+0(SB), Z5, Z5
+	VSUBPS      Z5, Z6, Z6
+	VMULPS.BCST expPoly0<>+0(SB), Z6, Z7
+	VADDPS.BCST expPoly1<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly2<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly3<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly4<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly5<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z6, Z5
+	VMULPS      Z5, Z7, Z7
+	VADDPS      Z6, Z7, Z7
+	VADDPS.BCST one<>+0(SB), Z7, Z7
+	VPADDD.BCST expBias<>+0(SB), Z4, Z4
+	VPSLLD      $0x17, Z4, Z4
+	VMULPS.Z    Z4, Z7, K2, Z22
+	VMOVUPS     X1, 1024(AX)
+	VMOVUPS     X22, 1040(AX)
+	VMULPS      Z1, Z3, Z3
+	VMULPS      Z22, Z23, Z23
+	VADDPS      Z23, Z3, Z23
+	VMOVAPS     Z2, Z22
+
+merged:
+	VMOVUPS Z22, K1, (DX)
+	VMOVUPS Z23, K1, (BX)
+	MOVQ    out+0(FP), DX
+	MOVQ    v+48(FP), BX
+	MOVQ    valueDim+88(FP), SI
+	MOVQ    SI, DI
+	SHLQ    $0x02, DI
+	MOVQ    SI, R8
+	SHLQ    $0x01, R8
 
 	// Values, 64 dimensions at a time.
 values64:
@@ -4646,7 +4087,7 @@ values64:
 	VMOVAPS Z0, Z14
 	VMOVAPS Z0, Z15
 	VMOVAPS Z0, Z16
-	MOVQ    n+64(FP), R11
+	MOVQ    n+72(FP), R11
 	MOVQ    BX, R9
 	MOVQ    AX, R10
 
@@ -4679,24 +4120,24 @@ position64:
 	ADDQ         R8, R9
 	DECQ         R11
 	JNZ          position64
-	MOVQ         CX, R9
-	TESTQ        DX, DX
+	MOVQ         DX, R9
+	TESTQ        CX, CX
 	JNZ          store64
 	VMOVUPS      (R9), Z17
 	VMULPS.BCST  1024(AX), Z17, Z17
-	VMULPS.BCST  1028(AX), Z1, Z1
+	VMULPS.BCST  1040(AX), Z1, Z1
 	VADDPS       Z1, Z17, Z1
 	VMOVUPS      64(R9), Z17
 	VMULPS.BCST  1024(AX), Z17, Z17
-	VMULPS.BCST  1028(AX), Z2, Z2
+	VMULPS.BCST  1040(AX), Z2, Z2
 	VADDPS       Z2, Z17, Z2
 	VMOVUPS      128(R9), Z17
 	VMULPS.BCST  1024(AX), Z17, Z17
-	VMULPS.BCST  1028(AX), Z3, Z3
+	VMULPS.BCST  1040(AX), Z3, Z3
 	VADDPS       Z3, Z17, Z3
 	VMOVUPS      192(R9), Z17
 	VMULPS.BCST  1024(AX), Z17, Z17
-	VMULPS.BCST  1028(AX), Z4, Z4
+	VMULPS.BCST  1040(AX), Z4, Z4
 	VADDPS       Z4, Z17, Z4
 	VMOVUPS      Z1, (R9)
 	VMOVUPS      Z2, 64(R9)
@@ -4704,20 +4145,20 @@ position64:
 	VMOVUPS      Z4, 192(R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  1032(AX), Z1, Z1
-	VMULPS.BCST  1036(AX), Z5, Z5
+	VMULPS.BCST  1028(AX), Z1, Z1
+	VMULPS.BCST  1044(AX), Z5, Z5
 	VADDPS       Z5, Z1, Z5
 	VMOVUPS      64(R9), Z1
-	VMULPS.BCST  1032(AX), Z1, Z1
-	VMULPS.BCST  1036(AX), Z6, Z6
+	VMULPS.BCST  1028(AX), Z1, Z1
+	VMULPS.BCST  1044(AX), Z6, Z6
 	VADDPS       Z6, Z1, Z6
 	VMOVUPS      128(R9), Z1
-	VMULPS.BCST  1032(AX), Z1, Z1
-	VMULPS.BCST  1036(AX), Z7, Z7
+	VMULPS.BCST  1028(AX), Z1, Z1
+	VMULPS.BCST  1044(AX), Z7, Z7
 	VADDPS       Z7, Z1, Z7
 	VMOVUPS      192(R9), Z1
-	VMULPS.BCST  1032(AX), Z1, Z1
-	VMULPS.BCST  1036(AX), Z8, Z8
+	VMULPS.BCST  1028(AX), Z1, Z1
+	VMULPS.BCST  1044(AX), Z8, Z8
 	VADDPS       Z8, Z1, Z8
 	VMOVUPS      Z5, (R9)
 	VMOVUPS      Z6, 64(R9)
@@ -4725,20 +4166,20 @@ position64:
 	VMOVUPS      Z8, 192(R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  1040(AX), Z1, Z1
-	VMULPS.BCST  1044(AX), Z9, Z9
+	VMULPS.BCST  1032(AX), Z1, Z1
+	VMULPS.BCST  1048(AX), Z9, Z9
 	VADDPS       Z9, Z1, Z9
 	VMOVUPS      64(R9), Z1
-	VMULPS.BCST  1040(AX), Z1, Z1
-	VMULPS.BCST  1044(AX), Z10, Z10
+	VMULPS.BCST  1032(AX), Z1, Z1
+	VMULPS.BCST  1048(AX), Z10, Z10
 	VADDPS       Z10, Z1, Z10
 	VMOVUPS      128(R9), Z1
-	VMULPS.BCST  1040(AX), Z1, Z1
-	VMULPS.BCST  1044(AX), Z11, Z11
+	VMULPS.BCST  1032(AX), Z1, Z1
+	VMULPS.BCST  1048(AX), Z11, Z11
 	VADDPS       Z11, Z1, Z11
 	VMOVUPS      192(R9), Z1
-	VMULPS.BCST  1040(AX), Z1, Z1
-	VMULPS.BCST  1044(AX), Z12, Z12
+	VMULPS.BCST  1032(AX), Z1, Z1
+	VMULPS.BCST  1048(AX), Z12, Z12
 	VADDPS       Z12, Z1, Z12
 	VMOVUPS      Z9, (R9)
 	VMOVUPS      Z10, 64(R9)
@@ -4746,19 +4187,19 @@ position64:
 	VMOVUPS      Z12, 192(R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  1048(AX), Z1, Z1
+	VMULPS.BCST  1036(AX), Z1, Z1
 	VMULPS.BCST  1052(AX), Z13, Z13
 	VADDPS       Z13, Z1, Z13
 	VMOVUPS      64(R9), Z1
-	VMULPS.BCST  1048(AX), Z1, Z1
+	VMULPS.BCST  1036(AX), Z1, Z1
 	VMULPS.BCST  1052(AX), Z14, Z14
 	VADDPS       Z14, Z1, Z14
 	VMOVUPS      128(R9), Z1
-	VMULPS.BCST  1048(AX), Z1, Z1
+	VMULPS.BCST  1036(AX), Z1, Z1
 	VMULPS.BCST  1052(AX), Z15, Z15
 	VADDPS       Z15, Z1, Z15
 	VMOVUPS      192(R9), Z1
-	VMULPS.BCST  1048(AX), Z1, Z1
+	VMULPS.BCST  1036(AX), Z1, Z1
 	VMULPS.BCST  1052(AX), Z16, Z16
 	VADDPS       Z16, Z1, Z16
 	VMOVUPS      Z13, (R9)
@@ -4791,7 +4232,7 @@ store64:
 	ADDQ    DI, R9
 
 next64:
-	ADDQ $0x00000100, CX
+	ADDQ $0x00000100, DX
 	ADDQ $0x00000080, BX
 	SUBQ $0x40, SI
 	JMP  values64
@@ -4805,7 +4246,7 @@ values16:
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
-	MOVQ    n+64(FP), R11
+	MOVQ    n+72(FP), R11
 	MOVQ    BX, R9
 	MOVQ    AX, R10
 
@@ -4823,29 +4264,29 @@ position16:
 	ADDQ         R8, R9
 	DECQ         R11
 	JNZ          position16
-	MOVQ         CX, R9
-	TESTQ        DX, DX
+	MOVQ         DX, R9
+	TESTQ        CX, CX
 	JNZ          store16
 	VMOVUPS      (R9), Z5
 	VMULPS.BCST  1024(AX), Z5, Z5
-	VMULPS.BCST  1028(AX), Z1, Z1
+	VMULPS.BCST  1040(AX), Z1, Z1
 	VADDPS       Z1, Z5, Z1
 	VMOVUPS      Z1, (R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  1032(AX), Z1, Z1
-	VMULPS.BCST  1036(AX), Z2, Z2
+	VMULPS.BCST  1028(AX), Z1, Z1
+	VMULPS.BCST  1044(AX), Z2, Z2
 	VADDPS       Z2, Z1, Z2
 	VMOVUPS      Z2, (R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  1040(AX), Z1, Z1
-	VMULPS.BCST  1044(AX), Z3, Z3
+	VMULPS.BCST  1032(AX), Z1, Z1
+	VMULPS.BCST  1048(AX), Z3, Z3
 	VADDPS       Z3, Z1, Z3
 	VMOVUPS      Z3, (R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  1048(AX), Z1, Z1
+	VMULPS.BCST  1036(AX), Z1, Z1
 	VMULPS.BCST  1052(AX), Z4, Z4
 	VADDPS       Z4, Z1, Z4
 	VMOVUPS      Z4, (R9)
@@ -4863,7 +4304,7 @@ store16:
 	ADDQ    DI, R9
 
 next16:
-	ADDQ $0x00000040, CX
+	ADDQ $0x00000040, DX
 	ADDQ $0x00000020, BX
 	SUBQ $0x10, SI
 	JMP  values16
@@ -4872,15 +4313,14 @@ done16:
 	VZEROUPPER
 	RET
 
-// func attendFloatsAVX512Q4(out *float32, state *float32, q *float32, at *int, k *float32, v *float32, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
+// func attendFloatsAVX512Q4(out *float32, largest *float32, sums *float32, q *float32, at *int, k *float32, v *float32, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
 // Requires: AVX, AVX512BW, AVX512F
-TEXT ·attendFloatsAVX512Q4(SB), NOSPLIT, $0-96
+TEXT ·attendFloatsAVX512Q4(SB), NOSPLIT, $0-104
 	VPXORD Z0, Z0, Z0
-	KXNORW K1, K1, K1
 
 	// Scores: 64 sums for each query.
-	MOVQ    q+16(FP), AX
-	MOVQ    at+24(FP), CX
+	MOVQ    q+24(FP), AX
+	MOVQ    at+32(FP), CX
 	MOVQ    (CX), DX
 	ADDQ    AX, DX
 	MOVQ    8(CX), BX
@@ -4889,8 +4329,8 @@ TEXT ·attendFloatsAVX512Q4(SB), NOSPLIT, $0-96
 	ADDQ    AX, SI
 	MOVQ    24(CX), CX
 	ADDQ    AX, CX
-	MOVQ    k+32(FP), AX
-	MOVQ    headDim+72(FP), DI
+	MOVQ    k+40(FP), AX
+	MOVQ    headDim+80(FP), DI
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -4940,20 +4380,17 @@ score:
 	ADDQ         $+256, AX
 	DECQ         DI
 	JNZ          score
-	MOVQ         weights+48(FP), AX
-	MOVQ         state+8(FP), CX
-	MOVQ         first+88(FP), DX
-	KMOVQ        seen+56(FP), K2
+	MOVQ         weights+56(FP), AX
+	MOVQ         first+96(FP), CX
+	KMOVQ        seen+64(FP), K1
+	KSHIFTRQ     $0x10, K1, K2
 	KSHIFTRQ     $0x10, K2, K3
 	KSHIFTRQ     $0x10, K3, K4
-	KSHIFTRQ     $0x10, K4, K5
-
-	// Weights of query 0.
 	VBROADCASTSS X1, Z17
-	VMAXPS       Z17, Z1, K2, Z17
-	VMAXPS       Z17, Z2, K3, Z17
-	VMAXPS       Z17, Z3, K4, Z17
-	VMAXPS       Z17, Z4, K5, Z17
+	VMAXPS       Z17, Z1, K1, Z17
+	VMAXPS       Z17, Z2, K2, Z17
+	VMAXPS       Z17, Z3, K3, Z17
+	VMAXPS       Z17, Z4, K4, Z17
 	VSHUFF64X2   $0x4e, Z17, Z17, Z18
 	VMAXPS       Z18, Z17, Z17
 	VSHUFF64X2   $0xb1, Z17, Z17, Z18
@@ -4963,7 +4400,7 @@ score:
 	VPERMILPS    $0xb1, Z17, Z18
 	VMAXPS       Z18, Z17, Z17
 	VSUBPS       Z17, Z1, Z1
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K2, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K1, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z1, Z18
 	VADDPS.BCST  expMagic<>+0(SB), Z18, Z18
 	VSUBPS.BCST  expMagic<>+0(SB), Z18, Z19
@@ -4987,11 +4424,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z1, Z1
 	VPADDD.BCST  expBias<>+0(SB), Z18, Z18
 	VPSLLD       $0x17, Z18, Z18
-	VMULPS.Z     Z18, Z1, K6, Z1
+	VMULPS.Z     Z18, Z1, K5, Z1
 	VMOVUPS      Z1, (AX)
 	VMOVAPS      Z1, Z1
 	VSUBPS       Z17, Z2, Z2
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K3, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K2, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z2, Z18
 	VADDPS.BCST  expMagic<>+0(SB), Z18, Z18
 	VSUBPS.BCST  expMagic<>+0(SB), Z18, Z19
@@ -5015,11 +4452,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z2, Z2
 	VPADDD.BCST  expBias<>+0(SB), Z18, Z18
 	VPSLLD       $0x17, Z18, Z18
-	VMULPS.Z     Z18, Z2, K6, Z2
+	VMULPS.Z     Z18, Z2, K5, Z2
 	VMOVUPS      Z2, 64(AX)
 	VADDPS       Z2, Z1, Z1
 	VSUBPS       Z17, Z3, Z3
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K4, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K3, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z3, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z18
@@ -5043,11 +4480,11 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z3, Z3
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z3, K6, Z3
+	VMULPS.Z     Z2, Z3, K5, Z3
 	VMOVUPS      Z3, 128(AX)
 	VADDPS       Z3, Z1, Z1
 	VSUBPS       Z17, Z4, Z4
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z4, K5, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z4, K4, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z4, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z3
@@ -5071,7 +4508,7 @@ score:
 	VADDPS.BCST  one<>+0(SB), Z4, Z4
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z4, K6, Z4
+	VMULPS.Z     Z2, Z4, K5, Z4
 	VMOVUPS      Z4, 192(AX)
 	VADDPS       Z4, Z1, Z1
 	VSHUFF64X2   $0x4e, Z1, Z1, Z2
@@ -5082,79 +4519,13 @@ score:
 	VADDPS       Z2, Z1, Z1
 	VPERMILPS    $0xb1, Z1, Z2
 	VADDPS       Z2, Z1, Z1
-	TESTQ        DX, DX
-	JNZ          state0
-	VBROADCASTSS (CX), Z2
-	VMAXPS       Z2, Z17, Z3
-	VSUBPS       Z3, Z2, Z2
-	VSUBPS       Z3, Z17, Z17
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z2, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z2, Z4
-	VADDPS.BCST  expMagic<>+0(SB), Z4, Z4
-	VSUBPS.BCST  expMagic<>+0(SB), Z4, Z18
-	VMULPS.BCST  expLn2High<>+0(SB), Z18, Z19
-	VSUBPS       Z19, Z2, Z19
-	VMULPS.BCST  expLn2Low<>+0(SB), Z18, Z18
-	VSUBPS       Z18, Z19, Z19
-	VMULPS.BCST  expPoly0<>+0(SB), Z19, Z2
-	VADDPS.BCST  expPoly1<>+0(SB), Z2, Z2
-	VMULPS       Z19, Z2, Z2
-	VADDPS.BCST  expPoly2<>+0(SB), Z2, Z2
-	VMULPS       Z19, Z2, Z2
-	VADDPS.BCST  expPoly3<>+0(SB), Z2, Z2
-	VMULPS       Z19, Z2, Z2
-	VADDPS.BCST  expPoly4<>+0(SB), Z2, Z2
-	VMULPS       Z19, Z2, Z2
-	VADDPS.BCST  expPoly5<>+0(SB), Z2, Z2
-	VMULPS       Z19, Z19, Z18
-	VMULPS       Z18, Z2, Z2
-	VADDPS       Z19, Z2, Z2
-	VADDPS.BCST  one<>+0(SB), Z2, Z2
-	VPADDD.BCST  expBias<>+0(SB), Z4, Z4
-	VPSLLD       $0x17, Z4, Z4
-	VMULPS.Z     Z4, Z2, K6, Z2
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z17, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z17, Z4
-	VADDPS.BCST  expMagic<>+0(SB), Z4, Z4
-	VSUBPS.BCST  expMagic<>+0(SB), Z4, Z18
-	VMULPS.BCST  expLn2High<>+0(SB), Z18, Z19
-	VSUBPS       Z19, Z17, Z19
-	VMULPS.BCST  expLn2Low<>+0(SB), Z18, Z18
-	VSUBPS       Z18, Z19, Z19
-	VMULPS.BCST  expPoly0<>+0(SB), Z19, Z17
-	VADDPS.BCST  expPoly1<>+0(SB), Z17, Z17
-	VMULPS       Z19, Z17, Z17
-	VADDPS.BCST  expPoly2<>+0(SB), Z17, Z17
-	VMULPS       Z19, Z17, Z17
-	VADDPS.BCST  expPoly3<>+0(SB), Z17, Z17
-	VMULPS       Z19, Z17, Z17
-	VADDPS.BCST  expPoly4<>+0(SB), Z17, Z17
-	VMULPS       Z19, Z17, Z17
-	VADDPS.BCST  expPoly5<>+0(SB), Z17, Z17
-	VMULPS       Z19, Z19, Z18
-	VMULPS       Z18, Z17, Z17
-	VADDPS       Z19, Z17, Z17
-	VADDPS.BCST  one<>+0(SB), Z17, Z17
-	VPADDD.BCST  expBias<>+0(SB), Z4, Z4
-	VPSLLD       $0x17, Z4, Z4
-	VMULPS.Z     Z4, Z17, K6, Z17
-	VMOVSS       X2, 1024(AX)
-	VMOVSS       X17, 1028(AX)
-	VMULPS       Z17, Z1, Z1
-	VMULPS.BCST  4(CX), Z2, Z2
-	VADDPS       Z1, Z2, Z1
-	VMOVAPS      Z3, Z17
-
-state0:
-	VMOVSS X17, (CX)
-	VMOVSS X1, 4(CX)
-
-	// Weights of query 1.
+	VMOVAPS      X17, X22
+	VMOVAPS      X1, X23
 	VBROADCASTSS X5, Z1
-	VMAXPS       Z1, Z5, K2, Z1
-	VMAXPS       Z1, Z6, K3, Z1
-	VMAXPS       Z1, Z7, K4, Z1
-	VMAXPS       Z1, Z8, K5, Z1
+	VMAXPS       Z1, Z5, K1, Z1
+	VMAXPS       Z1, Z6, K2, Z1
+	VMAXPS       Z1, Z7, K3, Z1
+	VMAXPS       Z1, Z8, K4, Z1
 	VSHUFF64X2   $0x4e, Z1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSHUFF64X2   $0xb1, Z1, Z1, Z2
@@ -5164,7 +4535,7 @@ state0:
 	VPERMILPS    $0xb1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSUBPS       Z1, Z5, Z5
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z5, K2, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z5, K1, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z5, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z3
@@ -5188,11 +4559,11 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z5, Z5
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z5, K6, Z5
+	VMULPS.Z     Z2, Z5, K5, Z5
 	VMOVUPS      Z5, 256(AX)
 	VMOVAPS      Z5, Z2
 	VSUBPS       Z1, Z6, Z6
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z6, K3, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z6, K2, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z6, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -5216,11 +4587,11 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K6, Z6
+	VMULPS.Z     Z3, Z6, K5, Z6
 	VMOVUPS      Z6, 320(AX)
 	VADDPS       Z6, Z2, Z2
 	VSUBPS       Z1, Z7, Z7
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z7, K4, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z7, K3, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z7, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -5244,11 +4615,11 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K6, Z7
+	VMULPS.Z     Z3, Z6, K5, Z7
 	VMOVUPS      Z7, 384(AX)
 	VADDPS       Z7, Z2, Z2
 	VSUBPS       Z1, Z8, Z8
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z8, K5, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z8, K4, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z8, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -5272,7 +4643,7 @@ state0:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K6, Z8
+	VMULPS.Z     Z3, Z6, K5, Z8
 	VMOVUPS      Z8, 448(AX)
 	VADDPS       Z8, Z2, Z2
 	VSHUFF64X2   $0x4e, Z2, Z2, Z3
@@ -5283,79 +4654,13 @@ state0:
 	VADDPS       Z3, Z2, Z2
 	VPERMILPS    $0xb1, Z2, Z3
 	VADDPS       Z3, Z2, Z2
-	TESTQ        DX, DX
-	JNZ          state1
-	VBROADCASTSS 8(CX), Z3
-	VMAXPS       Z3, Z1, Z4
-	VSUBPS       Z4, Z3, Z3
-	VSUBPS       Z4, Z1, Z1
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z3, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z3, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z3
-	VADDPS.BCST  expPoly1<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly2<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly3<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly4<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly5<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z3, Z3
-	VADDPS       Z7, Z3, Z3
-	VADDPS.BCST  one<>+0(SB), Z3, Z3
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z3, K6, Z3
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z1, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z1, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z1
-	VADDPS.BCST  expPoly1<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly2<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly3<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly4<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly5<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z1, Z1
-	VADDPS       Z7, Z1, Z1
-	VADDPS.BCST  one<>+0(SB), Z1, Z1
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z1, K6, Z1
-	VMOVSS       X3, 1032(AX)
-	VMOVSS       X1, 1036(AX)
-	VMULPS       Z1, Z2, Z2
-	VMULPS.BCST  12(CX), Z3, Z3
-	VADDPS       Z2, Z3, Z2
-	VMOVAPS      Z4, Z1
-
-state1:
-	VMOVSS X1, 8(CX)
-	VMOVSS X2, 12(CX)
-
-	// Weights of query 2.
+	VINSERTPS    $0x10, X1, X22, X22
+	VINSERTPS    $0x10, X2, X23, X23
 	VBROADCASTSS X9, Z1
-	VMAXPS       Z1, Z9, K2, Z1
-	VMAXPS       Z1, Z10, K3, Z1
-	VMAXPS       Z1, Z11, K4, Z1
-	VMAXPS       Z1, Z12, K5, Z1
+	VMAXPS       Z1, Z9, K1, Z1
+	VMAXPS       Z1, Z10, K2, Z1
+	VMAXPS       Z1, Z11, K3, Z1
+	VMAXPS       Z1, Z12, K4, Z1
 	VSHUFF64X2   $0x4e, Z1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSHUFF64X2   $0xb1, Z1, Z1, Z2
@@ -5365,7 +4670,7 @@ state1:
 	VPERMILPS    $0xb1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSUBPS       Z1, Z9, Z9
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z9, K2, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z9, K1, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z9, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z3
@@ -5389,11 +4694,11 @@ state1:
 	VADDPS.BCST  one<>+0(SB), Z5, Z5
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z5, K6, Z9
+	VMULPS.Z     Z2, Z5, K5, Z9
 	VMOVUPS      Z9, 512(AX)
 	VMOVAPS      Z9, Z2
 	VSUBPS       Z1, Z10, Z10
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z10, K3, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z10, K2, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z10, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -5417,11 +4722,11 @@ state1:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K6, Z10
+	VMULPS.Z     Z3, Z6, K5, Z10
 	VMOVUPS      Z10, 576(AX)
 	VADDPS       Z10, Z2, Z2
 	VSUBPS       Z1, Z11, Z11
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z11, K4, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z11, K3, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z11, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -5445,11 +4750,11 @@ state1:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K6, Z11
+	VMULPS.Z     Z3, Z6, K5, Z11
 	VMOVUPS      Z11, 640(AX)
 	VADDPS       Z11, Z2, Z2
 	VSUBPS       Z1, Z12, Z12
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z12, K5, K6
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z12, K4, K5
 	VMULPS.BCST  expLog2E<>+0(SB), Z12, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -5473,7 +4778,7 @@ state1:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K6, Z12
+	VMULPS.Z     Z3, Z6, K5, Z12
 	VMOVUPS      Z12, 704(AX)
 	VADDPS       Z12, Z2, Z2
 	VSHUFF64X2   $0x4e, Z2, Z2, Z3
@@ -5484,79 +4789,13 @@ state1:
 	VADDPS       Z3, Z2, Z2
 	VPERMILPS    $0xb1, Z2, Z3
 	VADDPS       Z3, Z2, Z2
-	TESTQ        DX, DX
-	JNZ          state2
-	VBROADCASTSS 16(CX), Z3
-	VMAXPS       Z3, Z1, Z4
-	VSUBPS       Z4, Z3, Z3
-	VSUBPS       Z4, Z1, Z1
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z3, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z3, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z3
-	VADDPS.BCST  expPoly1<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly2<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly3<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly4<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly5<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z3, Z3
-	VADDPS       Z7, Z3, Z3
-	VADDPS.BCST  one<>+0(SB), Z3, Z3
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z3, K6, Z3
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K1, K6
-	VMULPS.BCST  expLog2E<>+0(SB), Z1, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z1, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z1
-	VADDPS.BCST  expPoly1<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly2<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly3<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly4<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly5<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z1, Z1
-	VADDPS       Z7, Z1, Z1
-	VADDPS.BCST  one<>+0(SB), Z1, Z1
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z1, K6, Z1
-	VMOVSS       X3, 1040(AX)
-	VMOVSS       X1, 1044(AX)
-	VMULPS       Z1, Z2, Z2
-	VMULPS.BCST  20(CX), Z3, Z3
-	VADDPS       Z2, Z3, Z2
-	VMOVAPS      Z4, Z1
-
-state2:
-	VMOVSS X1, 16(CX)
-	VMOVSS X2, 20(CX)
-
-	// Weights of query 3.
+	VINSERTPS    $0x20, X1, X22, X22
+	VINSERTPS    $0x20, X2, X23, X23
 	VBROADCASTSS X13, Z1
-	VMAXPS       Z1, Z13, K2, Z1
-	VMAXPS       Z1, Z14, K3, Z1
-	VMAXPS       Z1, Z15, K4, Z1
-	VMAXPS       Z1, Z16, K5, Z1
+	VMAXPS       Z1, Z13, K1, Z1
+	VMAXPS       Z1, Z14, K2, Z1
+	VMAXPS       Z1, Z15, K3, Z1
+	VMAXPS       Z1, Z16, K4, Z1
 	VSHUFF64X2   $0x4e, Z1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSHUFF64X2   $0xb1, Z1, Z1, Z2
@@ -5566,7 +4805,7 @@ state2:
 	VPERMILPS    $0xb1, Z1, Z2
 	VMAXPS       Z2, Z1, Z1
 	VSUBPS       Z1, Z13, Z13
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z13, K2, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z13, K1, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z13, Z2
 	VADDPS.BCST  expMagic<>+0(SB), Z2, Z2
 	VSUBPS.BCST  expMagic<>+0(SB), Z2, Z3
@@ -5590,11 +4829,11 @@ state2:
 	VADDPS.BCST  one<>+0(SB), Z5, Z5
 	VPADDD.BCST  expBias<>+0(SB), Z2, Z2
 	VPSLLD       $0x17, Z2, Z2
-	VMULPS.Z     Z2, Z5, K2, Z13
+	VMULPS.Z     Z2, Z5, K1, Z13
 	VMOVUPS      Z13, 768(AX)
 	VMOVAPS      Z13, Z2
 	VSUBPS       Z1, Z14, Z14
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z14, K3, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z14, K2, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z14, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -5618,11 +4857,11 @@ state2:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K2, Z14
+	VMULPS.Z     Z3, Z6, K1, Z14
 	VMOVUPS      Z14, 832(AX)
 	VADDPS       Z14, Z2, Z2
 	VSUBPS       Z1, Z15, Z15
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z15, K4, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z15, K3, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z15, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -5646,11 +4885,11 @@ state2:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K2, Z15
+	VMULPS.Z     Z3, Z6, K1, Z15
 	VMOVUPS      Z15, 896(AX)
 	VADDPS       Z15, Z2, Z2
 	VSUBPS       Z1, Z16, Z16
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z16, K5, K2
+	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z16, K4, K1
 	VMULPS.BCST  expLog2E<>+0(SB), Z16, Z3
 	VADDPS.BCST  expMagic<>+0(SB), Z3, Z3
 	VSUBPS.BCST  expMagic<>+0(SB), Z3, Z4
@@ -5674,7 +4913,7 @@ state2:
 	VADDPS.BCST  one<>+0(SB), Z6, Z6
 	VPADDD.BCST  expBias<>+0(SB), Z3, Z3
 	VPSLLD       $0x17, Z3, Z3
-	VMULPS.Z     Z3, Z6, K2, Z16
+	VMULPS.Z     Z3, Z6, K1, Z16
 	VMOVUPS      Z16, 960(AX)
 	VADDPS       Z16, Z2, Z2
 	VSHUFF64X2   $0x4e, Z2, Z2, Z3
@@ -5685,79 +4924,88 @@ state2:
 	VADDPS       Z3, Z2, Z2
 	VPERMILPS    $0xb1, Z2, Z3
 	VADDPS       Z3, Z2, Z2
-	TESTQ        DX, DX
-	JNZ          state3
-	VBROADCASTSS 24(CX), Z3
-	VMAXPS       Z3, Z1, Z4
-	VSUBPS       Z4, Z3, Z3
-	VSUBPS       Z4, Z1, Z1
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z3, K1, K2
-	VMULPS.BCST  expLog2E<>+0(SB), Z3, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z3, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z3
-	VADDPS.BCST  expPoly1<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly2<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly3<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly4<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS.BCST  expPoly5<>+0(SB), Z3, Z3
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z3, Z3
-	VADDPS       Z7, Z3, Z3
-	VADDPS.BCST  one<>+0(SB), Z3, Z3
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z3, K2, Z3
-	VCMPPS.BCST  $0x15, expLow<>+0(SB), Z1, K1, K1
-	VMULPS.BCST  expLog2E<>+0(SB), Z1, Z5
-	VADDPS.BCST  expMagic<>+0(SB), Z5, Z5
-	VSUBPS.BCST  expMagic<>+0(SB), Z5, Z6
-	VMULPS.BCST  expLn2High<>+0(SB), Z6, Z7
-	VSUBPS       Z7, Z1, Z7
-	VMULPS.BCST  expLn2Low<>+0(SB), Z6, Z6
-	VSUBPS       Z6, Z7, Z7
-	VMULPS.BCST  expPoly0<>+0(SB), Z7, Z1
-	VADDPS.BCST  expPoly1<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly2<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly3<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly4<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VADDPS.BCST  expPoly5<>+0(SB), Z1, Z1
-	VMULPS       Z7, Z7, Z6
-	VMULPS       Z6, Z1, Z1
-	VADDPS       Z7, Z1, Z1
-	VADDPS.BCST  one<>+0(SB), Z1, Z1
-	VPADDD.BCST  expBias<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VMULPS.Z     Z5, Z1, K1, Z1
-	VMOVSS       X3, 1048(AX)
-	VMOVSS       X1, 1052(AX)
-	VMULPS       Z1, Z2, Z2
-	VMULPS.BCST  28(CX), Z3, Z3
-	VADDPS       Z2, Z3, Z2
-	VMOVAPS      Z4, Z1
+	VINSERTPS    $0x30, X1, X22, X22
+	VINSERTPS    $0x30, X2, X23, X23
 
-state3:
-	VMOVSS X1, 24(CX)
-	VMOVSS X2, 28(CX)
-	MOVQ   out+0(FP), CX
-	MOVQ   v+40(FP), BX
-	MOVQ   valueDim+80(FP), SI
-	MOVQ   SI, DI
-	SHLQ   $0x02, DI
-	MOVQ   SI, R8
-	SHLQ   $0x02, R8
+	// The largest scores and sums of weights so far.
+	MOVL        $0x0000000f, DX
+	KMOVW       DX, K1
+	MOVQ        largest+8(FP), DX
+	MOVQ        sums+16(FP), BX
+	TESTQ       CX, CX
+	JNZ         merged
+	VMOVUPS.Z   (DX), K1, Z1
+	VMOVUPS.Z   (BX), K1, Z3
+	VMAXPS      Z1, Z22, Z2
+	VSUBPS      Z2, Z1, Z1
+	VSUBPS      Z2, Z22, Z22
+	VCMPPS.BCST $0x15, expLow<>+0(SB), Z1, K1, K2
+	VMULPS.BCST expLog2E<>+0(SB), Z1, Z4
+	VADDPS.BCST expMagic<>+0(SB), Z4, Z4
+	VSUBPS.BCST expMagic<>+0(SB), Z4, Z5
+	VMULPS.BCST expLn2High<>+0(SB), Z5, Z6
+	VSUBPS      Z6, Z1, Z6
+	VMULPS.BCST expLn2Low<>+0(SB), Z5, Z5
+	VSUBPS      Z5, Z6, Z6
+	VMULPS.BCST expPoly0<>+0(SB), Z6, Z1
+	VADDPS.BCST expPoly1<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly2<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly3<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly4<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VADDPS.BCST expPoly5<>+0(SB), Z1, Z1
+	VMULPS      Z6, Z6, Z5
+	VMULPS      Z5, Z1, Z1
+	VADDPS      Z6, Z1, Z1
+	VADDPS.BCST one<>+0(SB), Z1, Z1
+	VPADDD.BCST expBias<>+0(SB), Z4, Z4
+	VPSLLD      $0x17, Z4, Z4
+	VMULPS.Z    Z4, Z1, K2, Z1
+	VCMPPS.BCST $0x15, expLow<>+0(SB), Z22, K1, K2
+	VMULPS.BCST expLog2E<>+0(SB), Z22, Z4
+	VADDPS.BCST expMagic<>+0(SB), Z4, Z4
+	VSUBPS.BCST expMagic<>+0(SB), Z4, Z5
+	VMULPS.BCST expLn2High<>+0(SB), Z5, Z6
+	VSUBPS      Z6, Z22, Z6
+	VMULPS.BCST expLn2Low<>+0(SB), Z5, Z5
+	VSUBPS      Z5, Z6, Z6
+	VMULPS.BCST expPoly0<>+0(SB), Z6, Z7
+	VADDPS.BCST expPoly1<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly2<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly3<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly4<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VADDPS.BCST expPoly5<>+0(SB), Z7, Z7
+	VMULPS      Z6, Z6, Z5
+	VMULPS      Z5, Z7, Z7
+	VADDPS      Z6, Z7, Z7
+	VADDPS.BCST one<>+0(SB), Z7, Z7
+	VPADDD.BCST expBias<>+0(SB), Z4, Z4
+	VPSLLD      $0x17, Z4, Z4
+	VMULPS.Z    Z4, Z7, K2, Z22
+	VMOVUPS     X1, 1024(AX)
+	VMOVUPS     X22, 1040(AX)
+	VMULPS      Z1, Z3, Z3
+	VMULPS      Z22, Z23, Z23
+	VADDPS      Z23, Z3, Z23
+	VMOVAPS     Z2, Z22
+
+merged:
+	VMOVUPS Z22, K1, (DX)
+	VMOVUPS Z23, K1, (BX)
+	MOVQ    out+0(FP), DX
+	MOVQ    v+48(FP), BX
+	MOVQ    valueDim+88(FP), SI
+	MOVQ    SI, DI
+	SHLQ    $0x02, DI
+	MOVQ    SI, R8
+	SHLQ    $0x02, R8
 
 	// Values, 64 dimensions at a time.
 values64:
@@ -5779,7 +5027,7 @@ values64:
 	VMOVAPS Z0, Z14
 	VMOVAPS Z0, Z15
 	VMOVAPS Z0, Z16
-	MOVQ    n+64(FP), R11
+	MOVQ    n+72(FP), R11
 	MOVQ    BX, R9
 	MOVQ    AX, R10
 
@@ -5812,24 +5060,24 @@ position64:
 	ADDQ         R8, R9
 	DECQ         R11
 	JNZ          position64
-	MOVQ         CX, R9
-	TESTQ        DX, DX
+	MOVQ         DX, R9
+	TESTQ        CX, CX
 	JNZ          store64
 	VMOVUPS      (R9), Z17
 	VMULPS.BCST  1024(AX), Z17, Z17
-	VMULPS.BCST  1028(AX), Z1, Z1
+	VMULPS.BCST  1040(AX), Z1, Z1
 	VADDPS       Z1, Z17, Z1
 	VMOVUPS      64(R9), Z17
 	VMULPS.BCST  1024(AX), Z17, Z17
-	VMULPS.BCST  1028(AX), Z2, Z2
+	VMULPS.BCST  1040(AX), Z2, Z2
 	VADDPS       Z2, Z17, Z2
 	VMOVUPS      128(R9), Z17
 	VMULPS.BCST  1024(AX), Z17, Z17
-	VMULPS.BCST  1028(AX), Z3, Z3
+	VMULPS.BCST  1040(AX), Z3, Z3
 	VADDPS       Z3, Z17, Z3
 	VMOVUPS      192(R9), Z17
 	VMULPS.BCST  1024(AX), Z17, Z17
-	VMULPS.BCST  1028(AX), Z4, Z4
+	VMULPS.BCST  1040(AX), Z4, Z4
 	VADDPS       Z4, Z17, Z4
 	VMOVUPS      Z1, (R9)
 	VMOVUPS      Z2, 64(R9)
@@ -5837,20 +5085,20 @@ position64:
 	VMOVUPS      Z4, 192(R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  1032(AX), Z1, Z1
-	VMULPS.BCST  1036(AX), Z5, Z5
+	VMULPS.BCST  1028(AX), Z1, Z1
+	VMULPS.BCST  1044(AX), Z5, Z5
 	VADDPS       Z5, Z1, Z5
 	VMOVUPS      64(R9), Z1
-	VMULPS.BCST  1032(AX), Z1, Z1
-	VMULPS.BCST  1036(AX), Z6, Z6
+	VMULPS.BCST  1028(AX), Z1, Z1
+	VMULPS.BCST  1044(AX), Z6, Z6
 	VADDPS       Z6, Z1, Z6
 	VMOVUPS      128(R9), Z1
-	VMULPS.BCST  1032(AX), Z1, Z1
-	VMULPS.BCST  1036(AX), Z7, Z7
+	VMULPS.BCST  1028(AX), Z1, Z1
+	VMULPS.BCST  1044(AX), Z7, Z7
 	VADDPS       Z7, Z1, Z7
 	VMOVUPS      192(R9), Z1
-	VMULPS.BCST  1032(AX), Z1, Z1
-	VMULPS.BCST  1036(AX), Z8, Z8
+	VMULPS.BCST  1028(AX), Z1, Z1
+	VMULPS.BCST  1044(AX), Z8, Z8
 	VADDPS       Z8, Z1, Z8
 	VMOVUPS      Z5, (R9)
 	VMOVUPS      Z6, 64(R9)
@@ -5858,20 +5106,20 @@ position64:
 	VMOVUPS      Z8, 192(R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  1040(AX), Z1, Z1
-	VMULPS.BCST  1044(AX), Z9, Z9
+	VMULPS.BCST  1032(AX), Z1, Z1
+	VMULPS.BCST  1048(AX), Z9, Z9
 	VADDPS       Z9, Z1, Z9
 	VMOVUPS      64(R9), Z1
-	VMULPS.BCST  1040(AX), Z1, Z1
-	VMULPS.BCST  1044(AX), Z10, Z10
+	VMULPS.BCST  1032(AX), Z1, Z1
+	VMULPS.BCST  1048(AX), Z10, Z10
 	VADDPS       Z10, Z1, Z10
 	VMOVUPS      128(R9), Z1
-	VMULPS.BCST  1040(AX), Z1, Z1
-	VMULPS.BCST  1044(AX), Z11, Z11
+	VMULPS.BCST  1032(AX), Z1, Z1
+	VMULPS.BCST  1048(AX), Z11, Z11
 	VADDPS       Z11, Z1, Z11
 	VMOVUPS      192(R9), Z1
-	VMULPS.BCST  1040(AX), Z1, Z1
-	VMULPS.BCST  1044(AX), Z12, Z12
+	VMULPS.BCST  1032(AX), Z1, Z1
+	VMULPS.BCST  1048(AX), Z12, Z12
 	VADDPS       Z12, Z1, Z12
 	VMOVUPS      Z9, (R9)
 	VMOVUPS      Z10, 64(R9)
@@ -5879,19 +5127,19 @@ position64:
 	VMOVUPS      Z12, 192(R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  1048(AX), Z1, Z1
+	VMULPS.BCST  1036(AX), Z1, Z1
 	VMULPS.BCST  1052(AX), Z13, Z13
 	VADDPS       Z13, Z1, Z13
 	VMOVUPS      64(R9), Z1
-	VMULPS.BCST  1048(AX), Z1, Z1
+	VMULPS.BCST  1036(AX), Z1, Z1
 	VMULPS.BCST  1052(AX), Z14, Z14
 	VADDPS       Z14, Z1, Z14
 	VMOVUPS      128(R9), Z1
-	VMULPS.BCST  1048(AX), Z1, Z1
+	VMULPS.BCST  1036(AX), Z1, Z1
 	VMULPS.BCST  1052(AX), Z15, Z15
 	VADDPS       Z15, Z1, Z15
 	VMOVUPS      192(R9), Z1
-	VMULPS.BCST  1048(AX), Z1, Z1
+	VMULPS.BCST  1036(AX), Z1, Z1
 	VMULPS.BCST  1052(AX), Z16, Z16
 	VADDPS       Z16, Z1, Z16
 	VMOVUPS      Z13, (R9)
@@ -5924,7 +5172,7 @@ store64:
 	ADDQ    DI, R9
 
 next64:
-	ADDQ $0x00000100, CX
+	ADDQ $0x00000100, DX
 	ADDQ $0x00000100, BX
 	SUBQ $0x40, SI
 	JMP  values64
@@ -5938,7 +5186,7 @@ values16:
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
-	MOVQ    n+64(FP), R11
+	MOVQ    n+72(FP), R11
 	MOVQ    BX, R9
 	MOVQ    AX, R10
 
@@ -5956,29 +5204,29 @@ position16:
 	ADDQ         R8, R9
 	DECQ         R11
 	JNZ          position16
-	MOVQ         CX, R9
-	TESTQ        DX, DX
+	MOVQ         DX, R9
+	TESTQ        CX, CX
 	JNZ          store16
 	VMOVUPS      (R9), Z5
 	VMULPS.BCST  1024(AX), Z5, Z5
-	VMULPS.BCST  1028(AX), Z1, Z1
+	VMULPS.BCST  1040(AX), Z1, Z1
 	VADDPS       Z1, Z5, Z1
 	VMOVUPS      Z1, (R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  1032(AX), Z1, Z1
-	VMULPS.BCST  1036(AX), Z2, Z2
+	VMULPS.BCST  1028(AX), Z1, Z1
+	VMULPS.BCST  1044(AX), Z2, Z2
 	VADDPS       Z2, Z1, Z2
 	VMOVUPS      Z2, (R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  1040(AX), Z1, Z1
-	VMULPS.BCST  1044(AX), Z3, Z3
+	VMULPS.BCST  1032(AX), Z1, Z1
+	VMULPS.BCST  1048(AX), Z3, Z3
 	VADDPS       Z3, Z1, Z3
 	VMOVUPS      Z3, (R9)
 	ADDQ         DI, R9
 	VMOVUPS      (R9), Z1
-	VMULPS.BCST  1048(AX), Z1, Z1
+	VMULPS.BCST  1036(AX), Z1, Z1
 	VMULPS.BCST  1052(AX), Z4, Z4
 	VADDPS       Z4, Z1, Z4
 	VMOVUPS      Z4, (R9)
@@ -5996,7 +5244,7 @@ store16:
 	ADDQ    DI, R9
 
 next16:
-	ADDQ $0x00000040, CX
+	ADDQ $0x00000040, DX
 	ADDQ $0x00000040, BX
 	SUBQ $0x10, SI
 	JMP  values16

@@ -7,42 +7,42 @@ package kernel
 // attendHalvesAVX512Q1 adds a block of uint16 to the attention of 1 queries: see attendBlock.
 //
 //go:noescape
-func attendHalvesAVX512Q1(out *float32, state *float32, q *float32, at *int, k *uint16, v *uint16, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
+func attendHalvesAVX512Q1(out *float32, largest *float32, sums *float32, q *float32, at *int, k *uint16, v *uint16, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
 
 // attendFloatsAVX512Q1 adds a block of float32 to the attention of 1 queries: see attendBlock.
 //
 //go:noescape
-func attendFloatsAVX512Q1(out *float32, state *float32, q *float32, at *int, k *float32, v *float32, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
+func attendFloatsAVX512Q1(out *float32, largest *float32, sums *float32, q *float32, at *int, k *float32, v *float32, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
 
 // attendHalvesAVX512Q2 adds a block of uint16 to the attention of 2 queries: see attendBlock.
 //
 //go:noescape
-func attendHalvesAVX512Q2(out *float32, state *float32, q *float32, at *int, k *uint16, v *uint16, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
+func attendHalvesAVX512Q2(out *float32, largest *float32, sums *float32, q *float32, at *int, k *uint16, v *uint16, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
 
 // attendFloatsAVX512Q2 adds a block of float32 to the attention of 2 queries: see attendBlock.
 //
 //go:noescape
-func attendFloatsAVX512Q2(out *float32, state *float32, q *float32, at *int, k *float32, v *float32, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
+func attendFloatsAVX512Q2(out *float32, largest *float32, sums *float32, q *float32, at *int, k *float32, v *float32, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
 
 // attendHalvesAVX512Q3 adds a block of uint16 to the attention of 3 queries: see attendBlock.
 //
 //go:noescape
-func attendHalvesAVX512Q3(out *float32, state *float32, q *float32, at *int, k *uint16, v *uint16, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
+func attendHalvesAVX512Q3(out *float32, largest *float32, sums *float32, q *float32, at *int, k *uint16, v *uint16, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
 
 // attendFloatsAVX512Q3 adds a block of float32 to the attention of 3 queries: see attendBlock.
 //
 //go:noescape
-func attendFloatsAVX512Q3(out *float32, state *float32, q *float32, at *int, k *float32, v *float32, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
+func attendFloatsAVX512Q3(out *float32, largest *float32, sums *float32, q *float32, at *int, k *float32, v *float32, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
 
 // attendHalvesAVX512Q4 adds a block of uint16 to the attention of 4 queries: see attendBlock.
 //
 //go:noescape
-func attendHalvesAVX512Q4(out *float32, state *float32, q *float32, at *int, k *uint16, v *uint16, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
+func attendHalvesAVX512Q4(out *float32, largest *float32, sums *float32, q *float32, at *int, k *uint16, v *uint16, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
 
 // attendFloatsAVX512Q4 adds a block of float32 to the attention of 4 queries: see attendBlock.
 //
 //go:noescape
-func attendFloatsAVX512Q4(out *float32, state *float32, q *float32, at *int, k *float32, v *float32, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
+func attendFloatsAVX512Q4(out *float32, largest *float32, sums *float32, q *float32, at *int, k *float32, v *float32, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
 
 // divideAVX512 writes x/by to dst. n is a multiple of 16.
 //

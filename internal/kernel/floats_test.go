@@ -228,7 +228,7 @@ func compareAttention(t *testing.T, rng *rand.Rand, s AttentionShape, position, 
 			var a, b attender
 			a.run(s, &task, kv, t0, min(t0+attentionTile, n))
 			plainly(func() { b.runPlain(s, &plain, kv, t0, min(t0+attentionTile, n)) })
-			if run := a.state != nil; run != (s.ValueDim%16 == 0) {
+			if run := a.sums != nil; run != (s.ValueDim%16 == 0) {
 				t.Fatalf("%v: kernel run: %v", s, run)
 			}
 		}

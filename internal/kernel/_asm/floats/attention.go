@@ -28,17 +28,17 @@ func (s source) load(p GPVirtual, i int, v Op) {
 	}
 }
 
-// What weights has for each query: the weights of 64 positions. The factors of a merge come after the weights of all
-// queries, two for each.
+// What weights has for each query: the weights of 64 positions. After those of all queries come the factors of a merge,
+// four for the values of former blocks and four for those of this one.
 const weightBytes = 4 * 64
 
 // attend writes the attention of several queries over one block of positions.
 func attend(s source, queries int) {
-	text(fmt.Sprintf("attend%sAVX512Q%d", s.name, queries), fmt.Sprintf("func(out, state, q *float32, at *int, "+
-		"k, v *%s, weights *float32, seen uint64, n, headDim, valueDim, first int)", s.element),
+	text(fmt.Sprintf("attend%sAVX512Q%d", s.name, queries), fmt.Sprintf("func(out, largest, sums, q *float32, "+
+		"at *int, k, v *%s, weights *float32, seen uint64, n, headDim, valueDim, first int)", s.element),
 		fmt.Sprintf("adds a block of %s to the attention of %d queries: see attendBlock.", s.element, queries))
 
-	none, all := zero(), allLanes()
+	none := zero()
 	Comment("Scores: 64 sums for each query.")
 	q := make([]GPVirtual, queries)
 	base, at := Load(Param("q"), GP64()), Load(Param("at"), GP64()).(GPVirtual)
@@ -69,20 +69,28 @@ func attend(s source, queries int) {
 	JNZ(LabelRef("score"))
 
 	weights := Load(Param("weights"), GP64()).(GPVirtual)
-	state := Load(Param("state"), GP64()).(GPVirtual)
 	first := Load(Param("first"), GP64())
 	seen := make([]Op, 4)
 	for j := range seen {
 		seen[j] = K()
 		if j == 0 {
-			KMOVQ(NewParamAddr("seen", 56), seen[j])
+			KMOVQ(NewParamAddr("seen", 64), seen[j])
 		} else {
 			KSHIFTRQ(Imm(16), seen[j-1], seen[j])
 		}
 	}
+	largest, sum := XMM(), XMM() // of the block, a lane for each query
 	for i := range queries {
-		softmax(scores[i], seen, all, weights, state, first, i, queries)
+		l, s := softmax(scores[i], seen, Mem{Base: weights, Disp: weightBytes * i})
+		if i == 0 {
+			VMOVAPS(l, largest)
+			VMOVAPS(s, sum)
+		} else {
+			VINSERTPS(U8(uint8(i<<4)), l, largest, largest)
+			VINSERTPS(U8(uint8(i<<4)), s, sum, sum)
+		}
 	}
+	mergeSums(largest, sum, weights, first, queries)
 
 	out, v := Load(Param("out"), GP64()).(GPVirtual), Load(Param("v"), GP64()).(GPVirtual)
 	left := Load(Param("valueDim"), GP64())
@@ -98,11 +106,9 @@ func attend(s source, queries int) {
 	RET()
 }
 
-// softmax turns the scores of query i into weights, writes these, and brings the query's largest score and sum of
-// weights up to date. Behind the weights it leaves what the query's sums over former blocks and over this one are to be
-// multiplied with.
-func softmax(scores []VecVirtual, seen []Op, all Op, weights, state GPVirtual, first Op, i, queries int) {
-	Commentf("Weights of query %d.", i)
+// softmax turns the scores of a query into weights, which it also writes, and returns the largest score and the sum of
+// weights.
+func softmax(scores []VecVirtual, seen []Op, weights Mem) (largestX, sumX Register) {
 	// As in Go, a NaN is the largest only if it comes first: VMAXPS gives its second source, the old maximum, if either
 	// is NaN.
 	largest, sum := ZMM(), ZMM()
@@ -114,7 +120,7 @@ func softmax(scores []VecVirtual, seen []Op, all Op, weights, state GPVirtual, f
 	for j, s := range scores {
 		VSUBPS(largest, s, s)
 		exp(s, seen[j])
-		VMOVUPS(s, Mem{Base: weights, Disp: weightBytes*i + 64*j})
+		VMOVUPS(s, weights.Offset(64*j))
 		if j == 0 {
 			VMOVAPS(s, sum)
 		} else {
@@ -122,28 +128,36 @@ func softmax(scores []VecVirtual, seen []Op, all Op, weights, state GPVirtual, f
 		}
 	}
 	fold(sum, VADDPS)
+	return largest.AsX(), sum.AsX()
+}
 
-	stored := fmt.Sprintf("state%d", i)
-	oldMax, oldSum := Mem{Base: state, Disp: 8 * i}, Mem{Base: state, Disp: 8*i + 4}
+// mergeSums brings the largest scores and sums of weights up to date. Behind the weights it leaves what the queries'
+// values of former blocks are to be multiplied with, and what those of this block.
+func mergeSums(largest, sum VecVirtual, weights GPVirtual, first Op, queries int) {
+	Comment("The largest scores and sums of weights so far.")
+	lanes, mask := GP32(), K()
+	MOVL(U32(uint32(1)<<queries-1), lanes)
+	KMOVW(lanes, mask)
+	maxAt, sumAt := Load(Param("largest"), GP64()).(GPVirtual), Load(Param("sums"), GP64()).(GPVirtual)
 	TESTQ(first, first)
-	JNZ(LabelRef(stored))
-	before, after := ZMM(), ZMM()
-	VBROADCASTSS(oldMax, before)
-	VMAXPS(before, largest, after)
+	JNZ(LabelRef("merged"))
+	before, after, old := ZMM(), ZMM(), ZMM()
+	VMOVUPS_Z(Mem{Base: maxAt}, mask, before)
+	VMOVUPS_Z(Mem{Base: sumAt}, mask, old)
+	VMAXPS(before, largest.AsZ(), after)
 	VSUBPS(after, before, before)
-	VSUBPS(after, largest, largest)
-	exp(before, all)
-	exp(largest, all)
-	factors := weightBytes*queries + 8*i
-	VMOVSS(before.AsX(), Mem{Base: weights, Disp: factors})
-	VMOVSS(largest.AsX(), Mem{Base: weights, Disp: factors + 4})
-	VMULPS(largest, sum, sum)
-	VMULPS_BCST(oldSum, before, before)
-	VADDPS(sum, before, sum)
-	VMOVAPS(after, largest)
-	Label(stored)
-	VMOVSS(largest.AsX(), oldMax)
-	VMOVSS(sum.AsX(), oldSum)
+	VSUBPS(after, largest.AsZ(), largest.AsZ())
+	exp(before, mask)
+	exp(largest.AsZ(), mask)
+	VMOVUPS(before.AsX(), Mem{Base: weights, Disp: weightBytes * queries})
+	VMOVUPS(largest.AsX(), Mem{Base: weights, Disp: weightBytes*queries + 16})
+	VMULPS(before, old, old)
+	VMULPS(largest.AsZ(), sum.AsZ(), sum.AsZ())
+	VADDPS(sum.AsZ(), old, sum.AsZ())
+	VMOVAPS(after, largest.AsZ())
+	Label("merged")
+	VMOVUPS(largest.AsZ(), mask, Mem{Base: maxAt})
+	VMOVUPS(sum.AsZ(), mask, Mem{Base: sumAt})
 }
 
 // values adds up weighted values, 16*n dimensions at a time for as long as there are so many.
@@ -181,12 +195,12 @@ func values(s source, n, queries int, none VecVirtual, out, v, weights, left, be
 	TESTQ(first, first)
 	JNZ(LabelRef(label("store")))
 	for i := range sums {
-		factors := weightBytes*queries + 8*i
+		factors := weightBytes*queries + 4*i
 		old := ZMM()
 		for j, sum := range sums[i] {
 			VMOVUPS(Mem{Base: to, Disp: 64 * j}, old)
 			VMULPS_BCST(Mem{Base: weights, Disp: factors}, old, old)
-			VMULPS_BCST(Mem{Base: weights, Disp: factors + 4}, sum, sum)
+			VMULPS_BCST(Mem{Base: weights, Disp: factors + 16}, sum, sum)
 			VADDPS(sum, old, sum)
 		}
 		storeAll(sums[i], to)
