@@ -50,7 +50,7 @@ DATA infinity<>+0(SB)/4, $0x7f800000
 GLOBL infinity<>(SB), RODATA|NOPTR, $4
 
 // func attendHalvesAVX512Q1(out *float32, largest *float32, sums *float32, q *float32, at *int, k *uint16, v *uint16, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
-// Requires: AVX, AVX512BW, AVX512F
+// Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·attendHalvesAVX512Q1(SB), NOSPLIT, $0-104
 	VPXORD Z0, Z0, Z0
 
@@ -61,12 +61,18 @@ TEXT ·attendHalvesAVX512Q1(SB), NOSPLIT, $0-104
 	ADDQ    AX, CX
 	MOVQ    k+40(FP), AX
 	MOVQ    headDim+80(FP), DX
+	MOVQ    v+48(FP), BX
+	SUBQ    AX, BX
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
 
 score:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   (AX)(BX*1)
+	PREFETCHT0   2112(AX)
+	PREFETCHT0   64(AX)(BX*1)
 	VCVTPH2PS    (AX), Z5
 	VCVTPH2PS    32(AX), Z6
 	VCVTPH2PS    64(AX), Z7
@@ -411,7 +417,7 @@ done16:
 	RET
 
 // func attendFloatsAVX512Q1(out *float32, largest *float32, sums *float32, q *float32, at *int, k *float32, v *float32, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
-// Requires: AVX, AVX512BW, AVX512F
+// Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·attendFloatsAVX512Q1(SB), NOSPLIT, $0-104
 	VPXORD Z0, Z0, Z0
 
@@ -422,12 +428,22 @@ TEXT ·attendFloatsAVX512Q1(SB), NOSPLIT, $0-104
 	ADDQ    AX, CX
 	MOVQ    k+40(FP), AX
 	MOVQ    headDim+80(FP), DX
+	MOVQ    v+48(FP), BX
+	SUBQ    AX, BX
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
 
 score:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   (AX)(BX*1)
+	PREFETCHT0   2112(AX)
+	PREFETCHT0   64(AX)(BX*1)
+	PREFETCHT0   2176(AX)
+	PREFETCHT0   128(AX)(BX*1)
+	PREFETCHT0   2240(AX)
+	PREFETCHT0   192(AX)(BX*1)
 	VMOVUPS      (AX), Z5
 	VMOVUPS      64(AX), Z6
 	VMOVUPS      128(AX), Z7
@@ -772,7 +788,7 @@ done16:
 	RET
 
 // func attendHalvesAVX512Q2(out *float32, largest *float32, sums *float32, q *float32, at *int, k *uint16, v *uint16, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
-// Requires: AVX, AVX512BW, AVX512F
+// Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·attendHalvesAVX512Q2(SB), NOSPLIT, $0-104
 	VPXORD Z0, Z0, Z0
 
@@ -785,6 +801,8 @@ TEXT ·attendHalvesAVX512Q2(SB), NOSPLIT, $0-104
 	ADDQ    AX, CX
 	MOVQ    k+40(FP), AX
 	MOVQ    headDim+80(FP), BX
+	MOVQ    v+48(FP), SI
+	SUBQ    AX, SI
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -795,6 +813,10 @@ TEXT ·attendHalvesAVX512Q2(SB), NOSPLIT, $0-104
 	VMOVAPS Z0, Z8
 
 score:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   (AX)(SI*1)
+	PREFETCHT0   2112(AX)
+	PREFETCHT0   64(AX)(SI*1)
 	VCVTPH2PS    (AX), Z9
 	VCVTPH2PS    32(AX), Z10
 	VCVTPH2PS    64(AX), Z11
@@ -1326,7 +1348,7 @@ done16:
 	RET
 
 // func attendFloatsAVX512Q2(out *float32, largest *float32, sums *float32, q *float32, at *int, k *float32, v *float32, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
-// Requires: AVX, AVX512BW, AVX512F
+// Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·attendFloatsAVX512Q2(SB), NOSPLIT, $0-104
 	VPXORD Z0, Z0, Z0
 
@@ -1339,6 +1361,8 @@ TEXT ·attendFloatsAVX512Q2(SB), NOSPLIT, $0-104
 	ADDQ    AX, CX
 	MOVQ    k+40(FP), AX
 	MOVQ    headDim+80(FP), BX
+	MOVQ    v+48(FP), SI
+	SUBQ    AX, SI
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -1349,6 +1373,14 @@ TEXT ·attendFloatsAVX512Q2(SB), NOSPLIT, $0-104
 	VMOVAPS Z0, Z8
 
 score:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   (AX)(SI*1)
+	PREFETCHT0   2112(AX)
+	PREFETCHT0   64(AX)(SI*1)
+	PREFETCHT0   2176(AX)
+	PREFETCHT0   128(AX)(SI*1)
+	PREFETCHT0   2240(AX)
+	PREFETCHT0   192(AX)(SI*1)
 	VMOVUPS      (AX), Z9
 	VMOVUPS      64(AX), Z10
 	VMOVUPS      128(AX), Z11

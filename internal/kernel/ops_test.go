@@ -221,9 +221,18 @@ func BenchmarkAttention(b *testing.B) {
 		b.Run(bc.name, func(b *testing.B) {
 			p := NewPool(1)
 			defer p.Close()
-			tasks := []AttentionTask{attentionCase(rand.New(rand.NewPCG(1, 1)), bc.shape, bc.position, bc.n, bc.f32)}
-			for b.Loop() {
-				p.Attend(bc.shape, tasks)
+			// As in a model, one token reads the pages of a layer from memory, or from a far cache.
+			layers := 16
+			if bc.n > 1 {
+				layers = 1
+			}
+			rng := rand.New(rand.NewPCG(1, 1))
+			var tasks []AttentionTask
+			for range layers {
+				tasks = append(tasks, attentionCase(rng, bc.shape, bc.position, bc.n, bc.f32))
+			}
+			for i := 0; b.Loop(); i++ {
+				p.Attend(bc.shape, tasks[i%layers:i%layers+1])
 			}
 			// Products of queries with keys, and of weights with values.
 			seen := bc.n*bc.position + bc.n*(bc.n+1)/2

@@ -32,6 +32,10 @@ func (s source) load(p GPVirtual, i int, v Op) {
 // four for the values of former blocks and four for those of this one.
 const weightBytes = 4 * 64
 
+// ahead is how far keys are prefetched, in bytes. While the scores are computed values are prefetched too, as many as
+// there are keys.
+const ahead = 2048
+
 // attend writes the attention of several queries over one block of positions.
 func attend(s source, queries int) {
 	text(fmt.Sprintf("attend%sAVX512Q%d", s.name, queries), fmt.Sprintf("func(out, largest, sums, q *float32, "+
@@ -48,12 +52,25 @@ func attend(s source, queries int) {
 		ADDQ(base, q[i])
 	}
 	k, d := Load(Param("k"), GP64()).(GPVirtual), Load(Param("headDim"), GP64())
+	// With more queries the arithmetic takes longer than the memory.
+	prefetch := queries <= 2
+	var toV GPVirtual // from k
+	if prefetch {
+		toV = Load(Param("v"), GP64()).(GPVirtual)
+		SUBQ(k, toV)
+	}
 	scores := make([][]VecVirtual, queries)
 	for i := range scores {
 		scores[i] = copies(none, 4)
 	}
 	row, x := vectors(4), ZMM()
 	Label("score")
+	if prefetch {
+		for line := range s.bytes { // of 64 elements
+			PREFETCHT0(Mem{Base: k, Disp: ahead + 64*line})
+			PREFETCHT0(Mem{Base: k, Index: toV, Scale: 1, Disp: 64 * line})
+		}
+	}
 	for j := range row {
 		s.load(k, j, row[j])
 	}
