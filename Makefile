@@ -15,10 +15,10 @@ FETCHMODEL := go run -C tools ./fetchmodel -dir "$(CURDIR)/build/models"
 # Packages with goroutines of their own run under the race detector too.
 RACE := . ./internal/engine ./internal/gguf ./internal/kernel ./internal/kvcache ./internal/store
 
-.PHONY: help build demo test ci check gen bench fmt lint fuzz clean
+.PHONY: help build demo test ci check gen bench bench-peer fmt lint fuzz clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 build: ## build the command line: build/realm
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags='-s -w -buildid=' -o build/realm ./cmd/realm
@@ -62,6 +62,10 @@ gen: ## make the generated files again
 bench: build ## Go benchmarks, then prompt and decode speed of the model; THREADS=N
 	go test -run='^$$' -bench=. -benchmem ./...
 	@model=$$($(FETCHMODEL)) && set -x && build/realm bench -m "$$model" -p 512 -n 128 -t $(THREADS)
+
+# PEER takes flags of tools/benchpeer, such as -quick, -force, -rounds 7, -backend haswell.
+bench-peer: build ## compare with llama.cpp in node-llama-cpp on a quiet machine: a table and build/bench-peer.json
+	go run -C tools ./benchpeer $(PEER)
 
 fuzz: ## run every fuzz target in turn, each for FUZZTIME (default 10s)
 	go run -C tools ./fuzzall -time $(FUZZTIME) ..

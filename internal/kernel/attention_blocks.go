@@ -9,11 +9,11 @@ const attendQueries = 4
 const decodeFrom = 9
 
 // attendBlock merges the attention of some queries over one block of positions into their attention over the blocks
-// before, as attend and merge do. Query i stands at[i] bytes behind q; its values are the i-th valueDim elements of out,
-// its largest score and its sum of weights those of largest and sums. k and v are as in a Page, from one key and value head's
-// first element on. The queries see the first n positions, whose bits are set in seen. If first is not 0, there were no
-// blocks before, and out, largest and sums say nothing. weights has room for attendWeights floats. headDim is not 0, and
-// valueDim is a multiple of 16.
+// before, as attend and merge do. Query i stands at[i] bytes behind q; its values are the i-th valueDim elements of
+// out, its largest score and its sum of weights those of largest and sums. k and v are as in a Page, from one key and
+// value head's first element on. The queries see the first n positions, whose bits are set in seen. If first is not 0,
+// there were no blocks before, and out, largest and sums say nothing. weights has room for attendWeights floats.
+// headDim is not 0, and valueDim is a multiple of 16.
 type attendBlock[E uint16 | float32] func(
 	out, largest, sums, q *float32, at *int, k, v *E, weights *float32, seen uint64, n, headDim, valueDim, first int,
 )

@@ -256,7 +256,8 @@ func divide() {
 }
 
 func decodeHalves() {
-	text("decodeHalvesAVX512", "func(dst *float32, x *uint16, n int)", "converts F16 to float32. n is a multiple of 16.")
+	text("decodeHalvesAVX512", "func(dst *float32, x *uint16, n int)",
+		"converts F16 to float32. n is a multiple of 16.")
 	dst, x, n := Load(Param("dst"), GP64()), Load(Param("x"), GP64()), Load(Param("n"), GP64())
 	v := ZMM()
 	Label("loop")
