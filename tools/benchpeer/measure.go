@@ -1,0 +1,211 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// measurement is what one process reports, in the members of `realm bench --json`. The drivers print the same.
+type measurement struct {
+	LoadMS     float64 `json:"load_ms"`    // to open the model
+	PrepareMS  float64 `json:"prepare_ms"` // from then until it can compute
+	WarmupMS   float64 `json:"warmup_ms"`  // of the first prefill
+	PrefillTPS float64 `json:"prefill_tps"`
+	DecodeTPS  float64 `json:"decode_tps"` // of all sequences together
+	Peak       int64   `json:"peak_bytes"`
+	Resident   int64   `json:"resident_bytes"`
+	Anonymous  int64   `json:"anonymous_bytes"`
+	Backend    string  `json:"backend,omitempty"` // the peer's libggml-cpu-*.so
+	System     string  `json:"system,omitempty"`  // what llama.cpp says of the CPU
+}
+
+// sample is one run of one program.
+type sample struct {
+	Model   string      `json:"model"`
+	Threads int         `json:"threads"`
+	Task    string      `json:"task"`
+	Side    side        `json:"side"`
+	Round   int         `json:"round"`
+	Command string      `json:"command"`
+	Others  float64     `json:"others_cpus"` // CPUs that other processes kept busy meanwhile
+	Result  measurement `json:"result"`
+}
+
+// maxDiscarded is how many samples in succession may be disturbed.
+const maxDiscarded = 10
+
+// runner takes samples.
+type runner struct {
+	root      string
+	peer      *installed
+	force     bool
+	backend   string
+	noPool    bool
+	progress  io.Writer
+	discarded int // samples thrown away since others were busy
+}
+
+// runAll takes all samples of a plan. The sides alternate within each round and task.
+func (r *runner) runAll(ctx context.Context, p plan) ([]sample, error) {
+	var samples []sample
+	for round := range p.rounds {
+		for _, m := range p.models {
+			for _, threads := range p.threads {
+				for _, t := range p.tasks {
+					if !p.at(t, threads) {
+						continue
+					}
+					fmt.Fprintf(r.progress, "benchpeer: round %d of %d: %s, %d threads, %s\n",
+						round+1, p.rounds, m.shape, threads, t.name)
+					for _, s := range p.order(round) {
+						taken, err := r.quietSample(ctx, m, threads, t, s)
+						if err != nil {
+							return nil, err
+						}
+						taken.Round = round + 1
+						samples = append(samples, taken)
+					}
+				}
+			}
+		}
+	}
+	return samples, nil
+}
+
+// quietSample takes a sample during which no other process was busy.
+func (r *runner) quietSample(ctx context.Context, m model, threads int, t task, s side) (sample, error) {
+	for range maxDiscarded {
+		if !r.force {
+			if err := waitQuiet(ctx); err != nil {
+				return sample{}, err
+			}
+		}
+		taken, wall, err := r.sample(ctx, m, threads, t, s)
+		if err != nil || r.force || !tooBusy(taken.Others, wall) {
+			return taken, err
+		}
+		r.discarded++
+		fmt.Fprintf(r.progress, "benchpeer: %s: others used %.2f CPUs: once more\n", s, taken.Others)
+	}
+	return sample{}, fmt.Errorf("%w: %d samples in succession were disturbed", errBusy, maxDiscarded)
+}
+
+// sample runs one program and returns how long that took.
+func (r *runner) sample(ctx context.Context, m model, threads int, t task, s side) (sample, time.Duration, error) {
+	if t.cold {
+		if err := r.forget(m); err != nil {
+			return sample{}, 0, err
+		}
+	}
+	args := r.arguments(m, threads, t, s)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Dir = r.root
+	cmd.Env = append(os.Environ(), "REALM_CACHE="+r.cache())
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+
+	before, err := readStat()
+	if err != nil {
+		return sample{}, 0, err
+	}
+	start := time.Now()
+	err = cmd.Run()
+	wall := time.Since(start)
+	line := strings.Join(args, " ")
+	if ctx.Err() != nil {
+		return sample{}, 0, ctx.Err()
+	}
+	if err != nil {
+		return sample{}, 0, fmt.Errorf("%s: %w\n%s", line, err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	after, err := readStat()
+	if err != nil {
+		return sample{}, 0, err
+	}
+	result, err := parseResult(stdout.Bytes(), t.load && s == sideRealm)
+	if err != nil {
+		return sample{}, 0, fmt.Errorf("%s: %w", line, err)
+	}
+	own := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	return sample{
+		Model: m.shape, Threads: threads, Task: t.name, Side: s, Command: line,
+		Others: others(before, after, wall, own), Result: result,
+	}, wall, nil
+}
+
+// parseResult reads what a program printed: `realm run` has a form of its own.
+func parseResult(output []byte, isRun bool) (measurement, error) {
+	var m measurement
+	if !isRun {
+		err := json.Unmarshal(output, &m)
+		return m, err
+	}
+	var run struct {
+		Timings struct {
+			Load    float64 `json:"load_ms"`
+			Prepare float64 `json:"prepare_ms"`
+			Prefill float64 `json:"prefill_ms"`
+		}
+		Memory json.RawMessage
+	}
+	if err := json.Unmarshal(output, &run); err != nil {
+		return m, err
+	}
+	if err := json.Unmarshal(run.Memory, &m); err != nil {
+		return m, err
+	}
+	m.LoadMS, m.PrepareMS, m.WarmupMS = run.Timings.Load, run.Timings.Prepare, run.Timings.Prefill
+	return m, nil
+}
+
+// arguments is the command line of one side. Contexts have the same length on all sides.
+func (r *runner) arguments(m model, threads int, t task, s side) []string {
+	n := strconv.Itoa
+	common := []string{"-m", m.path(), "-t", n(threads)}
+	if s == sideRealm {
+		common = append(common, "--ctx", n(t.context()), "--json")
+		if t.load {
+			return slices.Concat([]string{realmPath, "run"}, common, []string{"--raw", "-p", "a", "-n", "1"})
+		}
+		return slices.Concat([]string{realmPath, "bench"}, common, []string{
+			"-r", "1", "-p", n(t.prompt), "-n", n(t.decode), "-d", n(t.depth), "-b", n(t.sequences),
+		})
+	}
+	prompt := t.prompt
+	if t.load {
+		prompt = m.firstTokens
+	}
+	common = append(common, "-p", n(prompt), "-n", n(t.decode), "-d", n(t.depth), "-b", n(t.sequences))
+	if s == sideAPI {
+		return append([]string{"node", r.peer.script}, common...)
+	}
+	common = append(common, "-l", r.peer.libraries)
+	if r.backend != "" {
+		common = append(common, "-c", r.backend)
+	}
+	if r.noPool {
+		common = append(common, "-o")
+	}
+	return append([]string{r.peer.driver}, common...)
+}
+
+// cache is the folder where Realm keeps what it remembers of these models, apart from the user's.
+func (r *runner) cache() string { return filepath.Join(r.root, peerPath, "cache") }
+
+// forget makes the next load the first.
+func (r *runner) forget(m model) error {
+	if err := os.RemoveAll(r.cache()); err != nil {
+		return err
+	}
+	return evict(filepath.Join(r.root, m.path()))
+}
