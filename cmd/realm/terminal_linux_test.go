@@ -150,7 +150,7 @@ func TestTerminalAnswer(t *testing.T) {
 
 // TestTerminalProgress draws a bar and takes it away.
 func TestTerminalProgress(t *testing.T) {
-	term := openTerminal(t, "bench", "-m", tiny(t, "tiny-llama-f32"), "-p", "128", "-n", "32", "-r", "1")
+	term := openTerminal(t, "bench", "-m", tiny(t, "tiny-llama-f32"), "-p", "0", "-n", "500", "-r", "3")
 	shown := term.wait(t, "\nmemory")
 	if err := term.Wait(); err != nil || !strings.Contains(shown, "\rbench  [=") || !strings.Contains(shown, " \rmodel  ") {
 		t.Errorf("the screen shows %q, %v", shown, err)
