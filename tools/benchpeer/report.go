@@ -57,8 +57,8 @@ type report struct {
 
 func newReport(c config, p plan, peer *installed, on machine, samples []sample, discarded int) *report {
 	r := &report{
-		Time: time.Now().UTC(), Forced: c.force, Quick: c.quick, NoPool: c.noPool, Rounds: p.rounds, Discarded: discarded, Machine: on,
-		Peer: packageName + " " + peer.version, LlamaCPP: peer.release, Rows: rows(p, samples), Samples: samples,
+		Time: time.Now().UTC(), Forced: c.force, Quick: c.quick, NoPool: c.noPool, Rounds: p.rounds, Discarded: discarded,
+		Machine: on, Peer: packageName + " " + peer.version, LlamaCPP: peer.release, Rows: rows(p, samples), Samples: samples,
 	}
 	for _, s := range samples {
 		if s.Side == sidePeer {
