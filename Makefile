@@ -1,5 +1,5 @@
-# Realm's one entry: `make help` lists the targets. A fresh machine needs Go, Python 3 with pip (which fetches the
-# model), and later Node and a C compiler. Anything longer than a few lines is a Go program below tools/.
+# Realm's one entry: `make help` lists the targets. A fresh machine needs Go and Python 3 with pip, which fetches the
+# model; `make bench-peer` needs Node and a C compiler too. Anything longer than a few lines is a Go program below tools/.
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
