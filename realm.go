@@ -47,9 +47,6 @@ const (
 	CodeConflict         = errs.Conflict         // a session used by two calls at once
 )
 
-// Codes returns all codes, that of success first.
-func Codes() []Code { return errs.Codes() }
-
 // CodeOf returns the code of an error: 0 for nil, CodeInternal for one that is not of this package.
 func CodeOf(err error) Code { return errs.CodeOf(err) }
 
