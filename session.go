@@ -187,6 +187,13 @@ func (s *Session) Forward(ctx context.Context, tokens []int32, position int) ([]
 	return s.s.Forward(ctx, tokens, position)
 }
 
+// TopLogits writes the IDs of the len(ids) tokens with the largest logits, of those that Forward or Generate computed
+// last, to ids, the largest first and of equals the one with the lower ID, and the logits to logits, which is as long.
+// It returns how many there are, which is fewer where the vocabulary is smaller. A NaN stands before all numbers.
+func (s *Session) TopLogits(ids []int32, logits []float32) (int, error) {
+	return s.s.TopLogits(ids, logits)
+}
+
 // Embed writes the hidden states, (len(tokens), hidden), of tokens before the first layer to hidden.
 func (s *Session) Embed(tokens []int32, hidden []float32) error { return s.s.Embed(tokens, hidden) }
 

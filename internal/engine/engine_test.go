@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -109,6 +110,36 @@ const story = "One day a model was cut into small pages, and each page went to a
 
 // sessionBits is the FNV-1a hash of TestSessionBits' logits, which no processor and no later kernel may change.
 const sessionBits = 0xe9612e08f0979ec8
+
+func TestTopLogits(t *testing.T) {
+	e, _ := newEngine(t, "tiny-llama-q4_k", Options{})
+	s := newSession(t, e)
+	ids, top := make([]int32, 5), make([]float32, 5)
+	if _, err := s.TopLogits(ids, top); !errors.Is(err, errs.InvalidArgument) {
+		t.Errorf("before any token: %v", err)
+	}
+	logits, err := s.Forward(t.Context(), encode(t, e, story), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.TopLogits(ids, top[:4]); !errors.Is(err, errs.InvalidArgument) {
+		t.Errorf("with too little room: %v", err)
+	}
+	n, err := s.TopLogits(ids, top)
+	if err != nil || n != len(ids) {
+		t.Fatalf("%d, %v", n, err)
+	}
+	order := make([]int32, e.Tokenizer.VocabSize())
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortStableFunc(order, func(i, j int32) int { return cmp.Compare(logits[j], logits[i]) })
+	for i, id := range ids {
+		if id != order[i] || top[i] != logits[id] {
+			t.Errorf("number %d is %d (%v), want %d (%v)", i, id, top[i], order[i], logits[order[i]])
+		}
+	}
+}
 
 func TestSessionBits(t *testing.T) {
 	var want string

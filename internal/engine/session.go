@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/realm-ai/realm/internal/errs"
+	"github.com/realm-ai/realm/internal/kernel"
 	"github.com/realm-ai/realm/internal/kvcache"
 	"github.com/realm-ai/realm/internal/model"
 )
@@ -24,7 +25,9 @@ type Session struct {
 	// What follows belongs to the call in progress.
 	seq    *kvcache.Sequence
 	tokens []int32   // those whose keys and values stand in seq, from position 0; fewer than seq has after calls by layer
-	logits []float32 // (vocab) of the last token
+	logits []float32 // (vocab) of the last token computed, if hasLogits
+
+	hasLogits bool
 }
 
 var errSessionClosed = errs.Errorf(errs.Closed, "engine: the session is closed")
@@ -136,7 +139,26 @@ func (s *Session) forward(ctx context.Context, tokens []int32, position int) ([]
 	if err := s.e.compute(ctx, s, tokens); err != nil {
 		return nil, err
 	}
+	s.hasLogits = true
 	return s.logits, nil
+}
+
+// TopLogits writes the IDs of the len(ids) tokens with the largest logits, of those that the session computed last, to
+// ids, the largest first and of equals the one with the lower ID, and the logits to logits. It returns how many there
+// are, which is fewer where the vocabulary is smaller. A NaN stands before all numbers.
+func (s *Session) TopLogits(ids []int32, logits []float32) (int, error) {
+	if err := s.begin(); err != nil {
+		return 0, err
+	}
+	defer s.end()
+	if err := checkLen("logits", logits, len(ids)); err != nil {
+		return 0, err
+	}
+	if !s.hasLogits {
+		return 0, errs.Errorf(errs.InvalidArgument, "engine: the session has computed no logits")
+	}
+	// A model's output may have more rows than the vocabulary has tokens; those are never drawn.
+	return kernel.Top(ids, logits, s.logits[:s.e.Tokenizer.VocabSize()]), nil
 }
 
 func (s *Session) checkPositions(position, n int) error {

@@ -88,6 +88,17 @@ func addVectors(acc, x []float32) int {
 	return n
 }
 
+// skipVectors returns how many elements stand before the vector that has the first one above limit, or a NaN.
+//
+//go:noinline
+func skipVectors(x []float32, limit float32) int {
+	n := whole(len(x))
+	if n > 0 {
+		n -= skipAVX512(&x[0], limit, n)
+	}
+	return n
+}
+
 // ropeVectors returns the number of pairs.
 //
 //go:noinline

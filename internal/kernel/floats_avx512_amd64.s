@@ -5495,3 +5495,23 @@ loop:
 	JNZ       loop
 	VZEROUPPER
 	RET
+
+// func skipAVX512(x *float32, limit float32, n int) (left int)
+// Requires: AVX, AVX512F
+TEXT ·skipAVX512(SB), NOSPLIT, $0-32
+	VBROADCASTSS limit+8(FP), Z0
+	MOVQ         x+0(FP), AX
+	MOVQ         n+16(FP), CX
+
+loop:
+	VCMPPS   $0x19, (AX), Z0, K1
+	KORTESTW K1, K1
+	JNZ      found
+	ADDQ     $0x40, AX
+	SUBQ     $0x10, CX
+	JNZ      loop
+
+found:
+	MOVQ CX, left+24(FP)
+	VZEROUPPER
+	RET

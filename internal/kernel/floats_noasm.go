@@ -14,4 +14,5 @@ func dotVectors(_ *[16]float32, _, _ []float32) int    { return 0 }
 func scaleVectors(_, _, _ []float32, _ float32) int    { return 0 }
 func swiGLUVectors(_, _ []float32) int                 { return 0 }
 func addVectors(_, _ []float32) int                    { return 0 }
+func skipVectors([]float32, float32) int               { return 0 }
 func ropeVectors(_, _, _ []float32, _ int, _ bool) int { return 0 }

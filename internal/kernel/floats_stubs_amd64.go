@@ -83,3 +83,8 @@ func ropeHalvesAVX512(x *float32, y *float32, cos *float32, sin *float32, n int)
 //
 //go:noescape
 func ropeNeighboursAVX512(head *float32, cos *float32, sin *float32, n int)
+
+// skipAVX512 returns how many of n elements are left where a vector of 16 begins that has one above limit or a NaN. n is a multiple of 16.
+//
+//go:noescape
+func skipAVX512(x *float32, limit float32, n int) (left int)

@@ -27,6 +27,7 @@ func main() {
 	add()
 	ropeHalves()
 	ropeNeighbours()
+	skip()
 	Generate()
 }
 
@@ -40,6 +41,7 @@ func text(name, signature, doc string) {
 // Predicates of VCMPPS, and immediates of shuffles.
 const (
 	notLess    = 0x15 // and so true of NaN
+	notAtLeast = 0x19 // likewise
 	greater    = 0x1e // false of NaN
 	swapHalves = 0x4e // VSHUFF64X2: 256 bits with the other 256; VPERMILPS: 64 with the other 64 of 128
 	swapNext   = 0xb1 // VSHUFF64X2: 128 bits with the next; VPERMILPS: 32 with the next
