@@ -30,17 +30,22 @@ func detect() sets {
 
 		vnni = 1 << 11 // leaf 7, ECX
 
+		amxTile = 1 << 24 // leaf 7, EDX
+		amxInt8 = 1 << 25
+
 		stateYMM = 1<<1 | 1<<2 // XCR0: XMM, and the upper halves of YMM
 		stateZMM = stateYMM | 1<<5 | 1<<6 | 1<<7
+		stateAMX = 1<<17 | 1<<18 // configuration and tiles
 	)
 	has := func(word, bits uint32) bool { return word&bits == bits }
 	_, _, c1, _ := cpuid(1, 0)
-	_, b7, c7, _ := cpuid(7, 0)
+	_, b7, c7, d7 := cpuid(7, 0)
 	if !has(c1, osxsave|avx|fma|f16c) {
 		return can
 	}
 	saved := xgetbv()
 	can[AVX2] = has(b7, avx2) && has(saved, stateYMM)
 	can[AVX512] = can[AVX2] && has(b7, avx512f|avx512dq|avx512bw|avx512vl) && has(c7, vnni) && has(saved, stateZMM)
+	can[AMX] = can[AVX512] && has(d7, amxTile|amxInt8) && has(saved, stateAMX)
 	return can
 }

@@ -11,7 +11,7 @@ import "github.com/realm-ai/realm/internal/cpu"
 
 // attendKernelsOf returns the kernels for attention, or nil.
 func attendKernelsOf(set cpu.Set) *attendKernels {
-	if set != cpu.AVX512 {
+	if set < cpu.AVX512 {
 		return nil
 	}
 	return &attendAVX512
@@ -28,7 +28,7 @@ var attendAVX512 = attendKernels{
 
 // whole returns how many of n elements stand in whole vectors.
 func whole(n int) int {
-	if kernels != cpu.AVX512 {
+	if kernels < cpu.AVX512 {
 		return 0
 	}
 	return n &^ 15

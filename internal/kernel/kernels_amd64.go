@@ -11,7 +11,7 @@ import (
 
 // stripKernelsOf returns the kernels for a dtype, or nil.
 func stripKernelsOf(set cpu.Set, t quant.DType) *stripKernels {
-	if set == cpu.AVX512 && int(t) < len(stripsAVX512) {
+	if set >= cpu.AVX512 && int(t) < len(stripsAVX512) {
 		return stripsAVX512[t]
 	}
 	return nil
@@ -59,7 +59,7 @@ var stripsAVX512 = [...]*stripKernels{
 
 // rowKernelsOf returns the kernels for a float dtype, or nil.
 func rowKernelsOf(set cpu.Set, t quant.DType) *rowKernels {
-	if set == cpu.AVX512 && int(t) < len(rowsAVX512) {
+	if set >= cpu.AVX512 && int(t) < len(rowsAVX512) {
 		return rowsAVX512[t]
 	}
 	return nil
@@ -74,7 +74,7 @@ var rowsAVX512 = [...]*rowKernels{
 // quantizerOf returns the kernel that quantizes activations in blocks of 32 or 256, or nil.
 func quantizerOf(set cpu.Set, block int) quantizer {
 	switch {
-	case set != cpu.AVX512:
+	case set < cpu.AVX512:
 		return nil
 	case block == 32:
 		return quantize32AVX512
