@@ -56,14 +56,15 @@ var table = map[string]row{
 	"internal/sample":    {},
 
 	// Numbers and formats.
-	"internal/kernel":    {internal: "cpu f16 quant"},
-	"internal/quant":     {internal: "f16"},
-	"internal/gguf":      {internal: "errs"},
-	"internal/abi":       {internal: "errs"},
-	"internal/wasmpatch": {internal: "errs"},
-	"internal/f16":       {},
-	"internal/cpu":       {},
-	"internal/errs":      {},
+	"internal/kernel":     {internal: "cpu f16 quant"},
+	"internal/quant":      {internal: "f16"},
+	"internal/gguf":       {internal: "errs"},
+	"internal/abi":        {internal: "errs"},
+	"internal/abi/abigen": {internal: "abi errs"}, // writes the documentation and the C header
+	"internal/wasmpatch":  {internal: "errs"},
+	"internal/f16":        {},
+	"internal/cpu":        {},
+	"internal/errs":       {},
 
 	// Tests and their models.
 	"internal/synth":    {internal: "gguf quant errs"},
