@@ -156,6 +156,12 @@ func (m *Model) CacheUsed() int64 { return m.e.CacheUsed() }
 // Tokenizer returns the model's tokenizer.
 func (m *Model) Tokenizer() *Tokenizer { return &Tokenizer{m.e.Tokenizer} }
 
+// ChatTemplate returns the file's chat template, a Jinja template, empty where it has none.
+func (m *Model) ChatTemplate() string {
+	source, _ := m.entry.File.String("tokenizer.chat_template")
+	return source
+}
+
 // Prompt renders messages with the model's chat template, ready for the assistant's answer, and returns the text and its
 // token IDs.
 func (m *Model) Prompt(messages []Message, tools []Tool) (text string, tokens []int32, err error) {

@@ -156,6 +156,9 @@ func TestInfoAndInspect(t *testing.T) {
 		if list, ok := kv.Value.([]any); ok && len(list) > 3 {
 			t.Errorf("%s has %d elements", kv.Key, len(list))
 		}
+		if kv.Key == "tokenizer.chat_template" && kv.Value != m.ChatTemplate() {
+			t.Errorf("chat template %q, want %q", m.ChatTemplate(), kv.Value)
+		}
 	}
 	a, err := m.Digest(t.Context(), nil)
 	if err != nil {
@@ -194,6 +197,9 @@ func TestTokenizerOutlivesItsModel(t *testing.T) {
 	got, err := tok.Encode("some text", realm.EncodeOptions{AddSpecial: true})
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("after Close: %v, %v, want %v", got, err, want)
+	}
+	if table, err := tok.VocabTable(); err != nil || len(table) < 4*tok.VocabSize() {
+		t.Errorf("a vocabulary table of %d bytes, %v", len(table), err)
 	}
 	if _, err := m.NewSession(); !errors.Is(err, realm.CodeClosed) {
 		t.Errorf("a session of a closed model: %v", err)

@@ -49,6 +49,9 @@ func (t *Tokenizer) Piece(id int32, special bool) []byte { return t.t.AppendPiec
 // NewDecoder returns a decoder for tokens that come one at a time, which gives whole UTF-8 characters only.
 func (t *Tokenizer) NewDecoder(special bool) *Decoder { return &Decoder{t.t.NewDecoder(special)} }
 
+// VocabTable writes the vocabulary as the table that guests read, metadata kind 1 in docs/abi.md.
+func (t *Tokenizer) VocabTable() ([]byte, error) { return t.t.VocabTable() }
+
 // VocabSize is the number of tokens; IDs run from 0 to VocabSize()-1.
 func (t *Tokenizer) VocabSize() int { return t.t.VocabSize() }
 

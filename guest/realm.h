@@ -110,9 +110,9 @@ REALM_IMPORT(realm_compute_logits) int32_t realm_compute_logits(uint32_t model_i
 REALM_IMPORT(realm_forward) int32_t realm_forward(uint32_t model_id, const uint32_t *token_ids_ptr, uint32_t token_count, uint32_t position, float *out_ptr);
 
 // Writes the k largest logits of the selected sequence's last realm_forward, exactly; of equal ones
-// the lower id comes first. Only ids of the vocabulary count, where the model has more rows. It
-// fails where a logit is NaN or positive infinity or all are negative infinity, and where the
-// sequence has changed since. Returns k.
+// the lower id comes first, and a NaN comes before all numbers. Only ids of the vocabulary count,
+// where the model has more rows. It fails where the sequence has computed nothing. Returns how many
+// there are: k, or token_count where that is less.
 REALM_IMPORT(realm_top_logits) int32_t realm_top_logits(uint32_t model_id, uint32_t k, uint32_t *ids_ptr, float *logits_ptr);
 
 // Writes the model's sizes and shape, at most out_len bytes of them. Returns the bytes of the whole

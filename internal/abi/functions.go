@@ -94,14 +94,15 @@ var functions = [...]Func{
 		Name: TopLogits,
 		Params: []Param{
 			modelID,
-			number("k", "how many, from 1 to token_count of the model"),
+			number("k", "how many, at least 1"),
 			writes("ids_ptr", U32, "the tokens, the largest logit first", "k"),
 			writes("logits_ptr", F32, "their logits", "k"),
 		},
 		Result: I32,
 		Doc: "Writes the k largest logits of the selected sequence's last realm_forward, exactly; of equal ones the lower " +
-			"id comes first. Only ids of the vocabulary count, where the model has more rows. It fails where a logit is " +
-			"NaN or positive infinity or all are negative infinity, and where the sequence has changed since. Returns k.",
+			"id comes first, and a NaN comes before all numbers. Only ids of the vocabulary count, where the model has more " +
+			"rows. It fails where the sequence has computed nothing. Returns how many there are: k, or token_count where " +
+			"that is less.",
 	},
 	{
 		Name: GetModelInfo,

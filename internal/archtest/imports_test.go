@@ -51,7 +51,7 @@ var table = map[string]row{
 	"internal/kvcache": {internal: "f16"},
 
 	// What runs natively and in the guest.
-	"internal/tokenizer": {internal: "errs"},
+	"internal/tokenizer": {internal: "abi errs"},
 	"internal/chat":      {internal: "errs", modules: "github.com/ardanlabs/jinja"},
 	"internal/sample":    {},
 
