@@ -199,6 +199,26 @@ func TestBench(t *testing.T) {
 	if !strings.Contains(out, "pp3") || strings.Contains(out, "tg") || !strings.Contains(out, "memory") {
 		t.Errorf("-n 0: %s", out)
 	}
+
+	r = cli.BenchResult{}
+	unmarshal(t, succeed(t, "", "bench", "-m", model, "-p", "33", "-n", "5", "-d", "3", "-r", "2", "--limits", "--gc", "1", "--json"), &r)
+	if r.Limits == nil || len(r.Limits.Rates) == 0 || r.Limits.Rates[0].Threads != 1 || r.Limits.Bytes <= 0 {
+		t.Fatalf("--limits: %+v", r.Limits)
+	}
+	for _, b := range []*cli.Bound{r.PrefillBound, r.DecodeBound} {
+		if b == nil || b.TPS <= 0 || b.Share <= 0 {
+			t.Errorf("--limits: bound %+v", b)
+		}
+	}
+	if c := r.Collector; c == nil || len(c.DecodeSamples) != 2 || c.DecodeTPS <= 0 || c.PauseP99MS > c.PauseMaxMS {
+		t.Errorf("--gc: %+v", c)
+	}
+	out = succeed(t, "", "bench", "-m", model, "-p", "33", "-n", "5", "-d", "3", "-r", "1", "--limits", "--gc", "1")
+	for _, want := range []string{"pp33 @ 3", "tg5 @ 3", "% of the ", "GB/s", "with gc"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("--limits --gc: no %q in\n%s", want, out)
+		}
+	}
 	if out := invoke(t, "", "bench", "-m", model, "-p", "2000", "-n", "0"); out.code != 7 || out.stdout != "" {
 		t.Errorf("a prompt beyond the context length: %+v", out)
 	}
@@ -293,6 +313,7 @@ func TestErrors(t *testing.T) {
 		{[]string{"run", "-m", model, "-p", "a", "--stop", ""}, 2, "--stop"},
 		{[]string{"bench", "-m", model, "-r", "0"}, 2, "-r"},
 		{[]string{"bench", "-m", model, "-b", "0"}, 2, "-b"},
+		{[]string{"bench", "-m", model, "--gc", "-1"}, 2, "--gc"},
 	} {
 		out := invoke(t, "", tc.args...)
 		first, hint, _ := strings.Cut(out.stderr, "\n")

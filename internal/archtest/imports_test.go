@@ -35,7 +35,7 @@ var table = map[string]row{
 	// Public packages and commands.
 	"guest":           {internal: "abi tokenizer chat sample errs"},
 	"wasm":            {internal: "abi wasmpatch", public: "realm", modules: "github.com/tetratelabs/wazero"},
-	"cmd/realm":       {internal: "cli server synth", public: "realm wasm"},
+	"cmd/realm":       {internal: "cli limits server synth", public: "realm wasm"},
 	"cmd/realm-guest": {public: "guest"},
 	"cmd/realm-node":  {internal: "abi wasmpatch", public: "realm", cgo: true},
 
@@ -64,6 +64,7 @@ var table = map[string]row{
 	"internal/wasmpatch":  {internal: "errs"},
 	"internal/f16":        {},
 	"internal/cpu":        {},
+	"internal/limits":     {internal: "cpu errs"},
 	"internal/errs":       {},
 
 	// Tests and their models.

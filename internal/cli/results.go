@@ -80,17 +80,56 @@ const MinLogprob = -9999
 
 // BenchResult is what `realm bench --json` prints. Speeds are in tokens per second, null for what was skipped.
 type BenchResult struct {
-	PrefillTPS     *float64      `json:"prefill_tps"` // mean of the repetitions
-	PrefillStddev  *float64      `json:"prefill_tps_stddev"`
-	PrefillSamples []float64     `json:"prefill_tps_samples"`
-	DecodeTPS      *float64      `json:"decode_tps"`
-	DecodeStddev   *float64      `json:"decode_tps_stddev"`
-	DecodeSamples  []float64     `json:"decode_tps_samples"`
-	LoadMS         float64       `json:"load_ms"`
-	PrepareMS      float64       `json:"prepare_ms"`
-	Memory                       // peak_bytes, resident_bytes, anonymous_bytes
-	Model          ModelName     `json:"model"`
-	Settings       BenchSettings `json:"settings"`
+	PrefillTPS     *float64        `json:"prefill_tps"` // mean of the repetitions
+	PrefillStddev  *float64        `json:"prefill_tps_stddev"`
+	PrefillSamples []float64       `json:"prefill_tps_samples"`
+	PrefillBound   *Bound          `json:"prefill_tps_bound,omitempty"`
+	DecodeTPS      *float64        `json:"decode_tps"`
+	DecodeStddev   *float64        `json:"decode_tps_stddev"`
+	DecodeSamples  []float64       `json:"decode_tps_samples"`
+	DecodeBound    *Bound          `json:"decode_tps_bound,omitempty"`
+	LoadMS         float64         `json:"load_ms"`
+	PrepareMS      float64         `json:"prepare_ms"`
+	Memory                         // peak_bytes, resident_bytes, anonymous_bytes
+	Limits         *BenchLimits    `json:"limits,omitempty"`
+	Collector      *BenchCollector `json:"gc,omitempty"`
+	Model          ModelName       `json:"model"`
+	Settings       BenchSettings   `json:"settings"`
+}
+
+// BenchLimits are what the machine does at best, measured right after the model.
+type BenchLimits struct {
+	Instructions string  `json:"instructions"` // it was measured with
+	Bytes        int64   `json:"bytes"`        // of memory that were read
+	Rates        []Rates `json:"rates"`        // of one thread, and of as many as the model had
+}
+
+// BenchCollector is the decode speed while garbage collections are forced, and what they cost.
+type BenchCollector struct {
+	DecodeTPS     float64   `json:"decode_tps"`
+	DecodeStddev  float64   `json:"decode_tps_stddev"`
+	DecodeSamples []float64 `json:"decode_tps_samples"`
+	Cost          float64   `json:"cost"`   // the share of the speed that they took
+	Pauses        uint64    `json:"pauses"` // times for which all threads were stopped, two for each collection
+	PauseP50MS    float64   `json:"pause_p50_ms"`
+	PauseP99MS    float64   `json:"pause_p99_ms"`
+	PauseMaxMS    float64   `json:"pause_max_ms"`
+
+	pauses Pauses
+}
+
+// Add adds a repetition, and the pauses during it.
+func (c *BenchCollector) Add(tps float64, pauses Pauses) {
+	c.DecodeSamples = append(c.DecodeSamples, tps)
+	c.pauses = c.pauses.Plus(pauses)
+}
+
+// Finish sums the repetitions up, given the mean speed without forced collections.
+func (c *BenchCollector) Finish(decodeTPS float64) {
+	c.DecodeTPS, c.DecodeStddev = MeanStddev(c.DecodeSamples)
+	c.Cost = 1 - c.DecodeTPS/decodeTPS
+	c.Pauses = c.pauses.Count()
+	c.PauseP50MS, c.PauseP99MS, c.PauseMaxMS = 1e3*c.pauses.Quantile(0.5), 1e3*c.pauses.Quantile(0.99), 1e3*c.pauses.Quantile(1)
 }
 
 // BenchSettings are the settings that `realm bench` used, defaults included.

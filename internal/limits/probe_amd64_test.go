@@ -1,0 +1,31 @@
+//go:build amd64 && !purego
+
+package limits
+
+import (
+	"testing"
+
+	"github.com/realm-ai/realm/internal/cpu"
+)
+
+// TestRounds: a round is as many operations as Measure counts. A lane's sum is what one accumulator's lane takes in a
+// round, times the rounds and the accumulators.
+func TestRounds(t *testing.T) {
+	const n = 7
+	if cpu.Available(cpu.AVX2) {
+		if got, want := multiplyAVX2(n), int32(2*12*n)*(1<<16+1); got != want {
+			t.Errorf("multiplyAVX2: %#x, want %#x", got, want)
+		}
+		if got := floatsAVX2(n); got != 12*n {
+			t.Errorf("floatsAVX2: %v, want %d", got, 12*n)
+		}
+	}
+	if cpu.Available(cpu.AVX512) {
+		if got := multiplyAVX512(n); got != 4*16*n {
+			t.Errorf("multiplyAVX512: %d, want %d", got, 4*16*n)
+		}
+		if got := floatsAVX512(n); got != 16*n {
+			t.Errorf("floatsAVX512: %v, want %d", got, 16*n)
+		}
+	}
+}

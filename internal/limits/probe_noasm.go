@@ -1,0 +1,7 @@
+//go:build purego || (!amd64 && !arm64)
+
+package limits
+
+import "github.com/realm-ai/realm/internal/cpu"
+
+func probeOf(cpu.Set) probe { return generic }
