@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -14,12 +15,15 @@ import (
 // engine's queue. Each turn of the scheduler takes what fits from the steps that wait and computes it as one batch: a
 // row of weights that was read once serves them all. Which steps met in a batch, and how a prompt was cut, changes no
 // bit of the result.
+//
+// There is no goroutine for turns. Who comes when nobody takes turns does so, until its own step is done, and then wakes
+// one of those who wait to go on: a session that is alone never waits for another goroutine.
 type step struct {
 	s      *Session
-	ctx    context.Context
+	ctx    stopping
 	tokens []int32 // not computed yet
 	err    error
-	done   chan struct{} // closed when tokens is empty or err is set
+	wake   chan bool // capacity 1: true to take turns, false when the step is done
 }
 
 // part is what one turn takes of a step.
@@ -28,14 +32,23 @@ type part struct {
 	position, n int
 }
 
+// done reports whether the step needs no further turn.
+func (st *step) done() bool { return st.err != nil || len(st.tokens) == 0 }
+
 // schedule is the queue of an engine and what its turns need.
 type schedule struct {
-	mu      sync.Mutex // guards queue and running
+	mu      sync.Mutex // guards queue, running and heir
 	queue   []*step    // in the order of arrival; one that was served in part goes to the end
-	running bool       // a goroutine takes turns
+	running bool       // somebody takes turns
+	heir    *step      // it was woken to take turns, and has not begun
 
-	// What follows belongs to the goroutine that takes turns.
-	chunk    int // prompt tokens of a turn, as adapt has found; 0 at first
+	// What follows belongs to who takes turns.
+	expected int           // steps that are likely to be there soon: those that waited or were done after the last turn
+	ended    time.Time     // when the last turn did
+	took     time.Duration // and how long it took
+	chunk    int           // prompt tokens of a turn, as adapt has found; 0 at first
+	parts    []part
+	batch    batch
 	tokens   []int32
 	segments []model.Segment
 	want     []int
@@ -43,20 +56,23 @@ type schedule struct {
 }
 
 const (
-	// turnTime is how long a turn with a prompt in it should take at most, so that who comes meanwhile does not wait long.
+	// turnTime is how long a turn with a prompt in it should take, so that who comes meanwhile does not wait long.
 	turnTime = 90 * time.Millisecond
-	// firstChunk is the number of prompt tokens in a turn before one was measured. It doubles up to maxChunk while turns
-	// are short. It does not fall below minChunk: fewer tokens take hardly less time, since the weights are read all the
-	// same.
+	// firstChunk is the number of prompt tokens in a turn before one was measured. It does not rise above maxChunk, nor
+	// fall below minChunk: fewer tokens take hardly less time, since the weights are read all the same.
 	firstChunk, minChunk, maxChunk = 16, 8, 512
 	// maxSteps bounds the steps of a turn, and with it the memory for their logits.
 	maxSteps = 32
+	// gatherShare is the part of a turn's time that is waited for the sessions of the last turn to come back.
+	gatherShare = 8
 )
 
 // compute adds tokens to the end of a session, and sets its logits to those of the last one. It returns when that is
 // done, or with an error when what was computed before it stands in the session.
 func (e *Engine) compute(ctx context.Context, s *Session, tokens []int32) error {
-	if err := e.prepare(stopping{ctx, s}, nil); err != nil {
+	st := &s.step
+	st.s, st.ctx, st.tokens, st.err = s, stopping{ctx, s}, tokens, nil
+	if err := e.prepare(&st.ctx, nil); err != nil {
 		return err
 	}
 	vocab := e.Model.Config.Vocab
@@ -65,32 +81,38 @@ func (e *Engine) compute(ctx context.Context, s *Session, tokens []int32) error 
 			return errs.Errorf(errs.InvalidArgument, "engine: token %d of %d: ID %d is not in the vocabulary of %d", i, len(tokens), t, vocab)
 		}
 	}
-	st := &step{s: s, ctx: stopping{ctx, s}, tokens: tokens, done: make(chan struct{})}
 	q := &e.schedule
 	q.mu.Lock()
 	q.queue = append(q.queue, st)
-	if !q.running {
-		q.running = true
-		go e.turns()
-	}
+	lead := !q.running
+	q.running = true
 	q.mu.Unlock()
-	select {
-	case <-st.done:
-		return st.err
-	case <-ctx.Done():
+	if !lead {
+		select {
+		case lead = <-st.wake:
+		case <-ctx.Done():
+			if q.remove(st) {
+				return st.stopped()
+			}
+			lead = <-st.wake // with the turn that has taken the step, or to take turns
+		}
 	}
-	// A step that waits is taken back; one that a turn has taken ends with it.
-	q.mu.Lock()
-	i := slices.Index(q.queue, st)
-	if i >= 0 {
-		q.queue = slices.Delete(q.queue, i, i+1)
+	if lead {
+		e.turns(st)
 	}
-	q.mu.Unlock()
-	if i >= 0 {
-		return st.stopped()
-	}
-	<-st.done
 	return st.err
+}
+
+// remove takes a step back that waits, unless it is to take turns.
+func (q *schedule) remove(st *step) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := slices.Index(q.queue, st)
+	if i < 0 || q.heir == st {
+		return false
+	}
+	q.queue = slices.Delete(q.queue, i, i+1)
+	return true
 }
 
 // stopped is the error of a step whose context has ended, else nil.
@@ -101,51 +123,86 @@ func (st *step) stopped() error {
 	return nil
 }
 
-// turns serves the queue until it is empty.
-func (e *Engine) turns() {
+// turns takes turns until the step of who calls it is done, and lets another step go on with the rest of the queue.
+func (e *Engine) turns(own *step) {
 	q := &e.schedule
 	for {
+		q.gather()
 		q.mu.Lock()
-		parts := e.pick()
-		if len(parts) == 0 {
-			q.running = false
+		q.heir = nil
+		e.pick()
+		q.mu.Unlock()
+		start := time.Now()
+		e.turn()
+		q.ended = time.Now()
+		q.took = q.ended.Sub(start)
+		q.mu.Lock()
+		q.expected = len(q.queue) + len(q.parts)
+		for _, p := range q.parts {
+			switch {
+			case !p.done():
+				q.queue = append(q.queue, p.step)
+			case p.step != own:
+				p.wake <- false
+			}
+		}
+		clear(q.parts)
+		if own.done() {
+			if q.running = len(q.queue) > 0; q.running {
+				q.heir = q.queue[0]
+				q.heir.wake <- true
+			}
 			q.mu.Unlock()
 			return
-		}
-		q.mu.Unlock()
-		e.turn(parts)
-		q.mu.Lock()
-		for _, p := range parts {
-			if p.err != nil || len(p.tokens) == 0 {
-				close(p.done)
-			} else {
-				q.queue = append(q.queue, p.step)
-			}
 		}
 		q.mu.Unlock()
 	}
 }
 
-// pick takes the parts of the next turn from the queue, the single tokens of answers before those of prompts. Steps that
-// ended while they waited are taken too; turn finds that out.
-func (e *Engine) pick() []part {
+// gather waits a little for the sessions of the last turn: while their next tokens are drawn they would miss the turn, and
+// a turn for some of them takes nearly as long as one for all.
+func (q *schedule) gather() {
+	deadline := q.ended.Add(q.took / gatherShare)
+	for {
+		q.mu.Lock()
+		n := len(q.queue)
+		q.mu.Unlock()
+		if n >= min(q.expected, maxSteps) || time.Now().After(deadline) {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+// pick moves the parts of the next turn from the queue to q.parts, the single tokens of answers before those of prompts.
+// Steps that ended while they waited are taken too; turn finds that out.
+func (e *Engine) pick() {
 	q := &e.schedule
-	var parts []part
-	room := e.promptTokens(len(q.queue) > 1)
+	q.parts = q.parts[:0]
+	shared := len(q.queue) > 1
+	room := e.promptTokens(shared)
 	for _, prompts := range []bool{false, true} {
-		q.queue = slices.DeleteFunc(q.queue, func(st *step) bool {
-			if len(st.tokens) > 1 != prompts || len(parts) == maxSteps || (prompts && room <= 0) {
-				return false
+		kept := q.queue[:0]
+		for _, st := range q.queue {
+			if len(st.tokens) > 1 != prompts || len(q.parts) == maxSteps || (prompts && room <= 0) {
+				kept = append(kept, st)
+				continue
 			}
-			n := min(len(st.tokens), max(1, room))
+			n := len(st.tokens)
 			if prompts {
+				turns := 1
+				if !shared {
+					// In equal parts: a token takes longer in a small one, as would be left over.
+					turns = (n + room - 1) / room
+				}
+				n = min(room, (n+turns-1)/turns)
 				room -= n
 			}
-			parts = append(parts, part{step: st, position: st.s.Position(), n: n})
-			return true
-		})
+			q.parts = append(q.parts, part{step: st, position: st.s.Position(), n: n})
+		}
+		clear(q.queue[len(kept):])
+		q.queue = kept
 	}
-	return parts
 }
 
 // promptTokens is how many tokens of prompts a turn takes. A chunk size that was asked for counts where nobody else
@@ -169,19 +226,22 @@ func (q *schedule) adapt(n int, took time.Duration) {
 	if q.chunk == 0 {
 		q.chunk = firstChunk
 	}
-	switch {
-	case took > turnTime && n <= q.chunk:
-		q.chunk = max(q.chunk/2, minChunk)
-	case took < turnTime/3 && n >= q.chunk:
-		q.chunk = min(q.chunk*2, maxChunk)
+	// As many as take turnTime at this pace, which is faster with more tokens.
+	most := min(4*n, maxChunk)
+	if float64(took)*float64(most) > float64(turnTime)*float64(n) {
+		most = int(float64(turnTime) / float64(took) * float64(n))
+	}
+	if most > q.chunk || (took > turnTime && n <= q.chunk) {
+		q.chunk = max(most, minChunk)
 	}
 }
 
 // turn computes the parts as one batch and takes what is done from their steps.
-func (e *Engine) turn(parts []part) {
+func (e *Engine) turn() {
+	q := &e.schedule
 	// A step fails alone: what only it can fail by is found out before the batch begins.
-	live := parts[:0:0]
-	for _, p := range parts {
+	live := q.batch.parts[:0]
+	for _, p := range q.parts {
 		if p.err = p.stopped(); p.err == nil {
 			p.err = e.Model.Reserve(p.s.seq, p.position, p.n)
 		}
@@ -191,26 +251,31 @@ func (e *Engine) turn(parts []part) {
 			live = append(live, p)
 		}
 	}
+	q.batch.parts = live
+	defer clear(live)
 	if len(live) == 0 {
 		return
 	}
-	q := &e.schedule
 	q.tokens, q.segments, q.want = q.tokens[:0], q.segments[:0], q.want[:0]
+	prompts := 0 // their tokens
 	for _, p := range live {
 		q.tokens = append(q.tokens, p.tokens[:p.n]...)
 		q.segments = append(q.segments, model.Segment{Seq: p.s.seq, Position: p.position, N: p.n})
 		if p.n == len(p.tokens) {
 			q.want = append(q.want, len(q.tokens)-1)
 		}
+		if p.n > 1 {
+			prompts += p.n
+		}
 	}
 	vocab := e.Model.Config.Vocab
 	q.logits = slices.Grow(q.logits[:0], len(q.want)*vocab)[:len(q.want)*vocab]
 	start := time.Now()
 	e.step.Lock()
-	err := e.state.Forward(batchContext{context.Background(), live}, q.tokens, q.segments, q.want, q.logits)
+	err := e.state.Forward(&q.batch, q.tokens, q.segments, q.want, q.logits)
 	e.step.Unlock()
-	if prompt := len(q.tokens) - len(live); err == nil && prompt > 0 {
-		q.adapt(prompt+1, time.Since(start))
+	if err == nil && prompts > 0 {
+		q.adapt(prompts, time.Since(start))
 	}
 	logits := q.logits
 	for _, p := range live {
@@ -232,15 +297,20 @@ func (e *Engine) turn(parts []part) {
 	}
 }
 
-// batchContext ends when the contexts of all parts have: a batch goes on for those who still want it.
-type batchContext struct {
-	context.Context
+// batch is the parts that are computed together. As a context it ends when the contexts of all of them have: it goes on
+// for those who still want it.
+type batch struct {
 	parts []part
 }
 
-func (c batchContext) Err() error {
+func (*batch) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (*batch) Done() <-chan struct{}       { return nil }
+func (*batch) Value(any) any               { return nil }
+
+// Err asks every part.
+func (b *batch) Err() error {
 	var err error
-	for _, p := range c.parts {
+	for _, p := range b.parts {
 		if err = p.ctx.Err(); err == nil {
 			return nil
 		}

@@ -20,10 +20,10 @@ func TestPick(t *testing.T) {
 		queue []int
 		want  string // token counts that the turns take, in order
 	}{
-		{"a prompt alone, nothing measured", 0, 0, []int{100}, "[16] [16] [16] [16]"},
-		{"a prompt alone", 0, 128, []int{300}, "[128] [128] [44]"},
-		{"a prompt alone, chunk asked for", 512, 8, []int{600}, "[512] [88]"},
-		{"answers go first", 0, 10, []int{25, 1, 1}, "[1 1 10] [10] [5]"},
+		{"a prompt alone, nothing measured", 0, 0, []int{100}, "[15] [15] [14] [14]"},
+		{"a prompt alone", 0, 128, []int{300}, "[100] [100] [100]"},
+		{"a prompt alone, chunk asked for", 512, 8, []int{600}, "[300] [300]"},
+		{"answers go first", 0, 10, []int{25, 1, 1}, "[1 1 10] [8] [7]"},
 		{"a chunk asked for is a limit with others", 4, 10, []int{25, 1}, "[1 4] [4] [4] [4]"},
 		{"prompts share a turn", 0, 10, []int{4, 3, 9}, "[4 3 3] [6]"},
 		{"prompts take turns", 0, 10, []int{25, 15}, "[10] [10] [10] [5 5]"},
@@ -37,7 +37,8 @@ func TestPick(t *testing.T) {
 			got := ""
 			for range 4 {
 				var counts []int
-				for _, p := range e.pick() {
+				e.pick()
+				for _, p := range e.schedule.parts {
 					counts = append(counts, p.n)
 					if p.tokens = p.tokens[p.n:]; len(p.tokens) > 0 {
 						e.schedule.queue = append(e.schedule.queue, p.step)
@@ -61,15 +62,16 @@ func TestAdapt(t *testing.T) {
 		took time.Duration
 		want int
 	}{
-		{16, turnTime / 4, 32},
-		{32, turnTime / 4, 64},
-		{10, turnTime / 4, 64}, // a shorter prompt says nothing of longer ones
-		{64, turnTime / 2, 64},
-		{64, turnTime * 2, 32},
-		{32, turnTime * 2, 16},
-		{16, turnTime * 2, 8},
-		{8, turnTime * 2, 8},
-		{512, turnTime * 2, 8}, // a chunk that was asked for
+		{16, turnTime / 100, 64}, // four times as many at the most
+		{64, turnTime / 2, 128},
+		{10, turnTime / 10, 128}, // a shorter prompt says little of longer ones
+		{100, turnTime / 2, 200},
+		{200, turnTime, 200},
+		{200, turnTime * 2, 100},
+		{512, turnTime * 8, 100}, // a chunk that was asked for
+		{100, turnTime * 100, minChunk},
+		{minChunk, turnTime * 2, minChunk},
+		{minChunk, turnTime, minChunk},
 	} {
 		if q.adapt(c.n, c.took); q.chunk != c.want {
 			t.Fatalf("turn %d: chunk %d, want %d", i, q.chunk, c.want)
@@ -89,7 +91,8 @@ func TestPickIsBounded(t *testing.T) {
 	for range 3 * maxSteps {
 		e.schedule.queue = append(e.schedule.queue, &step{s: s, tokens: []int32{1}})
 	}
-	if n := len(e.pick()); n != maxSteps || len(e.schedule.queue) != 2*maxSteps {
+	e.pick()
+	if n := len(e.schedule.parts); n != maxSteps || len(e.schedule.queue) != 2*maxSteps {
 		t.Errorf("a turn took %d steps, %d wait", n, len(e.schedule.queue))
 	}
 }

@@ -28,6 +28,7 @@ type Session struct {
 	logits []float32 // (vocab) of the last token computed, if hasLogits
 
 	hasLogits bool
+	step      step
 }
 
 var errSessionClosed = errs.Errorf(errs.Closed, "engine: the session is closed")
@@ -37,7 +38,11 @@ func (e *Engine) NewSession() (*Session, error) {
 	if e.life.closed.Load() {
 		return nil, errClosed
 	}
-	return &Session{e: e, seq: e.cache.NewSequence(), logits: make([]float32, e.Model.Config.Vocab)}, nil
+	return e.newSession(e.cache.NewSequence()), nil
+}
+
+func (e *Engine) newSession(seq *kvcache.Sequence) *Session {
+	return &Session{e: e, seq: seq, logits: make([]float32, e.Model.Config.Vocab), step: step{wake: make(chan bool, 1)}}
 }
 
 // Close frees the session's KV cache, after the call in progress, which ends early with errs.Closed. It may be called
@@ -111,10 +116,9 @@ func (s *Session) Fork(position int) (*Session, error) {
 	if err != nil {
 		return nil, errs.Errorf(errs.InvalidArgument, "engine: %w", err)
 	}
-	return &Session{
-		e: s.e, seq: seq, logits: make([]float32, len(s.logits)),
-		tokens: slices.Clone(s.tokens[:min(position, len(s.tokens))]),
-	}, nil
+	f := s.e.newSession(seq)
+	f.tokens = slices.Clone(s.tokens[:min(position, len(s.tokens))])
+	return f, nil
 }
 
 // Forward computes tokens at position, position+1, ... and returns the logits, (vocab), of the last one, valid until the
