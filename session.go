@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/realm-ai/realm/internal/engine"
-	"github.com/realm-ai/realm/internal/errs"
 )
 
 // Session is a conversation with a model: a line of tokens and their KV cache. Its calls do not overlap; one that begins
@@ -150,20 +149,11 @@ func (s *Session) Generate(ctx context.Context, r Request) iter.Seq2[Chunk, erro
 }
 
 func (m *Model) promptTokens(r *Request) ([]int32, error) {
-	switch {
-	case r.Messages != nil && r.Prompt == "" && r.Tokens == nil:
-		_, tokens, err := m.Prompt(r.Messages, r.Tools)
-		return tokens, err
-	case r.Messages == nil && r.Tokens == nil:
-		tokens, err := m.Tokenizer().Encode(r.Prompt, EncodeOptions{AddSpecial: true, ParseSpecial: r.ParseSpecial})
-		if err == nil && len(tokens) == 0 {
-			err = errs.Errorf(errs.InvalidArgument, "realm: the prompt is empty")
-		}
-		return tokens, err
-	case r.Messages == nil && r.Prompt == "":
-		return r.Tokens, nil
+	p := engine.Prompt{Text: r.Prompt, ParseSpecial: r.ParseSpecial, Tools: toTools(r.Tools), Tokens: r.Tokens}
+	if r.Messages != nil {
+		p.Messages = toMessages(r.Messages)
 	}
-	return nil, errs.Errorf(errs.InvalidArgument, "realm: set one of Prompt, Messages and Tokens")
+	return m.e.EncodePrompt(p)
 }
 
 // Position returns the number of tokens that the session holds.

@@ -33,7 +33,7 @@ var table = map[string]row{
 	".": {internal: "engine store errs"},
 
 	// Public packages and commands.
-	"guest":           {internal: "abi tokenizer chat sample errs"},
+	"guest":           {internal: "abi generate tokenizer chat sample errs"},
 	"wasm":            {internal: "abi wasmpatch", public: "realm", modules: "github.com/tetratelabs/wazero"},
 	"cmd/realm":       {internal: "cli limits server synth", public: "realm wasm"},
 	"cmd/realm-guest": {public: "guest"},
@@ -45,12 +45,13 @@ var table = map[string]row{
 	"internal/openai": {public: "realm wasm"},
 
 	// Engine.
-	"internal/engine":  {internal: "model gguf kernel kvcache tokenizer chat sample errs"},
+	"internal/engine":  {internal: "model gguf kernel kvcache generate tokenizer chat sample errs"},
 	"internal/store":   {internal: "gguf quant kernel errs"},
 	"internal/model":   {internal: "gguf quant kernel kvcache errs"},
 	"internal/kvcache": {internal: "f16"},
 
 	// What runs natively and in the guest.
+	"internal/generate":  {internal: "tokenizer chat sample errs"},
 	"internal/tokenizer": {internal: "abi errs"},
 	"internal/chat":      {internal: "errs", modules: "github.com/ardanlabs/jinja"},
 	"internal/sample":    {},

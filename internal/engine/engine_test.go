@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/realm-ai/realm/internal/errs"
+	"github.com/realm-ai/realm/internal/generate"
 	"github.com/realm-ai/realm/internal/gguf"
 	"github.com/realm-ai/realm/internal/synth"
 	"github.com/realm-ai/realm/internal/tokenizer"
@@ -81,7 +82,7 @@ type answer struct {
 	err    error
 }
 
-func generate(ctx context.Context, s *Session, r Request) (a answer) {
+func respond(ctx context.Context, s *Session, r Request) (a answer) {
 	for c, err := range s.Generate(ctx, r) {
 		a.text += c.Text
 		if c.Token >= 0 {
@@ -229,8 +230,8 @@ func TestGenerate(t *testing.T) {
 	e, _ := newEngine(t, "tiny-llama-q4_1", Options{ContextLength: 200})
 	prompt := encode(t, e, story)
 	s := newSession(t, e)
-	first := generate(t.Context(), s, Request{Prompt: prompt, MaxTokens: 20, IgnoreEndOfGeneration: true})
-	if first.err != nil || len(first.tokens) != 20 || first.last.Finish != FinishLength {
+	first := respond(t.Context(), s, Request{Prompt: prompt, MaxTokens: 20, IgnoreEndOfGeneration: true})
+	if first.err != nil || len(first.tokens) != 20 || first.last.Finish != generate.FinishLength {
 		t.Fatalf("got %+v", first)
 	}
 	if u := first.last.Usage; u != (Usage{PromptTokens: len(prompt), CompletionTokens: 20}) {
@@ -255,7 +256,7 @@ func TestGenerate(t *testing.T) {
 		all = append(all, token)
 	}
 	// The next prompt goes on from the last one.
-	second := generate(t.Context(), s, Request{Prompt: all, MaxTokens: 1, IgnoreEndOfGeneration: true})
+	second := respond(t.Context(), s, Request{Prompt: all, MaxTokens: 1, IgnoreEndOfGeneration: true})
 	if got, want := second.last.Usage.CachedTokens, len(all)-1; got != want || second.err != nil {
 		t.Errorf("reused %d tokens, want %d (error %v)", got, want, second.err)
 	}
@@ -265,9 +266,32 @@ func TestGenerate(t *testing.T) {
 	}
 	for i := 1; i < len(first.text)-1; i++ {
 		stop := first.text[i:min(i+3, len(first.text))]
-		a := generate(t.Context(), s, Request{Prompt: prompt, MaxTokens: 20, IgnoreEndOfGeneration: true, Stop: []string{"\x00never", stop}})
-		if want := first.text[:strings.Index(first.text, stop)]; a.text != want || a.last.Finish != FinishStop {
+		a := respond(t.Context(), s, Request{Prompt: prompt, MaxTokens: 20, IgnoreEndOfGeneration: true, Stop: []string{"\x00never", stop}})
+		if want := first.text[:strings.Index(first.text, stop)]; a.text != want || a.last.Finish != generate.FinishStop {
 			t.Errorf("stop %q: %q, finish %q, want %q", stop, a.text, a.last.Finish, want)
+		}
+	}
+}
+
+// TestGenerateFromTheLargestLogits holds answers drawn from the few largest logits to those that saw all of them.
+func TestGenerateFromTheLargestLogits(t *testing.T) {
+	e, _ := newEngine(t, "tiny-llama-q4_k", Options{})
+	prompt := encode(t, e, story)
+	for _, change := range []func(*Sampling){
+		func(p *Sampling) { p.Temperature = 0 },
+		func(p *Sampling) { p.Temperature = 2 },
+		func(p *Sampling) { p.RepeatPenalty = 1.3 },
+		func(p *Sampling) { p.LogitBias = map[int32]float32{prompt[0]: float32(math.Inf(-1))} },
+		func(p *Sampling) { p.TopK = 0 },
+	} {
+		r := Request{Prompt: prompt, MaxTokens: 30, IgnoreEndOfGeneration: true, Sampling: DefaultSampling()}
+		change(&r.Sampling)
+		few := respond(t.Context(), newSession(t, e), r)
+		seen := 0
+		r.OnLogits = func(logits []float32) { seen += len(logits) }
+		all := respond(t.Context(), newSession(t, e), r)
+		if few.err != nil || all.err != nil || !slices.Equal(few.tokens, all.tokens) || seen != 30*e.Model.Config.Vocab {
+			t.Errorf("%+v: %v (%v), with all %d logits %v (%v)", r.Sampling, few.tokens, few.err, seen, all.tokens, all.err)
 		}
 	}
 }
@@ -281,26 +305,26 @@ func TestContextLength(t *testing.T) {
 	}
 	s := newSession(t, e)
 	r := Request{Prompt: prompt, IgnoreEndOfGeneration: true}
-	if a := generate(t.Context(), s, r); !errors.Is(a.err, errs.ContextLength) || len(a.tokens) != 0 {
+	if a := respond(t.Context(), s, r); !errors.Is(a.err, errs.ContextLength) || len(a.tokens) != 0 {
 		t.Errorf("a prompt beyond the context length: %+v", a)
 	}
 	r.Prompt = prompt[:80]
-	if a := generate(t.Context(), s, r); a.err != nil || len(a.tokens) != limit-80+1 || a.last.Finish != FinishLength {
+	if a := respond(t.Context(), s, r); a.err != nil || len(a.tokens) != limit-80+1 || a.last.Finish != generate.FinishLength {
 		t.Errorf("without a number of tokens: %d tokens, finish %q, error %v", len(a.tokens), a.last.Finish, a.err)
 	}
 	r.MaxTokens = 50
-	if a := generate(t.Context(), s, r); !errors.Is(a.err, errs.ContextLength) || len(a.tokens) != limit-80+1 {
+	if a := respond(t.Context(), s, r); !errors.Is(a.err, errs.ContextLength) || len(a.tokens) != limit-80+1 {
 		t.Errorf("more tokens than fit: %d tokens, error %v", len(a.tokens), a.err)
 	}
 	r.Shift, r.Keep = true, 10
-	a := generate(t.Context(), s, r)
+	a := respond(t.Context(), s, r)
 	if a.err != nil || len(a.tokens) != 50 {
 		t.Fatalf("with a shift: %d tokens, error %v", len(a.tokens), a.err)
 	}
 	// After the shift the answer is that of a fresh session on what is left.
 	all := append(slices.Clone(r.Prompt), a.tokens[:limit-80+1]...)
 	left := append(slices.Clone(all[:10]), all[10+(len(all)-10+1)/2:]...)
-	fresh := generate(t.Context(), newSession(t, e), Request{Prompt: left, MaxTokens: 50 - (limit - 80 + 1), IgnoreEndOfGeneration: true})
+	fresh := respond(t.Context(), newSession(t, e), Request{Prompt: left, MaxTokens: 50 - (limit - 80 + 1), IgnoreEndOfGeneration: true})
 	if !slices.Equal(fresh.tokens, a.tokens[limit-80+1:]) {
 		t.Errorf("after a shift %v, fresh %v", a.tokens[limit-80+1:], fresh.tokens)
 	}
@@ -398,7 +422,7 @@ func TestHammer(t *testing.T) {
 	var want []answer
 	for i := range 4 {
 		prompts = append(prompts, encode(t, e, strings.Repeat(story[i*7:], 1+i%2)))
-		want = append(want, generate(t.Context(), newSession(t, e), Request{Prompt: prompts[i], MaxTokens: 8}))
+		want = append(want, respond(t.Context(), newSession(t, e), Request{Prompt: prompts[i], MaxTokens: 8}))
 	}
 	before := e.CacheUsed()
 	var wg sync.WaitGroup
@@ -413,9 +437,9 @@ func TestHammer(t *testing.T) {
 				}
 				if g%4 == 3 {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*time.Millisecond)
-					generate(ctx, s, Request{Prompt: prompts[k]})
+					respond(ctx, s, Request{Prompt: prompts[k]})
 					cancel()
-				} else if a := generate(t.Context(), s, Request{Prompt: prompts[k], MaxTokens: 8}); !slices.Equal(a.tokens, want[k].tokens) || a.err != nil {
+				} else if a := respond(t.Context(), s, Request{Prompt: prompts[k], MaxTokens: 8}); !slices.Equal(a.tokens, want[k].tokens) || a.err != nil {
 					t.Errorf("among others: %v (%v), alone: %v", a.tokens, a.err, want[k].tokens)
 				}
 				s.Close()
@@ -447,12 +471,12 @@ func TestOptionsAreChecked(t *testing.T) {
 		t.Errorf("an unknown pre-tokenizer: %v", err)
 	}
 	e, _ := newEngine(t, "tiny-llama-q8_0", Options{CacheBytes: 1})
-	a := generate(t.Context(), newSession(t, e), Request{Prompt: []int32{1}})
+	a := respond(t.Context(), newSession(t, e), Request{Prompt: []int32{1}})
 	if !errors.Is(a.err, errs.OutOfMemory) {
 		t.Errorf("a full cache: %v", a.err)
 	}
 	for _, r := range []Request{{}, {Prompt: []int32{1}, MaxTokens: -1}, {Prompt: []int32{1 << 30}}, {Prompt: []int32{1}, Sampling: Sampling{TopP: 2}}} {
-		if a := generate(t.Context(), newSession(t, e), r); !errors.Is(a.err, errs.InvalidArgument) {
+		if a := respond(t.Context(), newSession(t, e), r); !errors.Is(a.err, errs.InvalidArgument) {
 			t.Errorf("%+v: %v, want invalid argument", r, a.err)
 		}
 	}

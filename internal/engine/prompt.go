@@ -1,9 +1,8 @@
 package engine
 
 import (
-	"slices"
-
 	"github.com/realm-ai/realm/internal/chat"
+	"github.com/realm-ai/realm/internal/generate"
 	"github.com/realm-ai/realm/internal/sample"
 	"github.com/realm-ai/realm/internal/tokenizer"
 )
@@ -16,6 +15,10 @@ type (
 	Tool          = chat.Tool
 	Function      = chat.Function
 	ChatOptions   = chat.Options
+	Request       = generate.Request
+	Prompt        = generate.Prompt
+	FinishReason  = generate.FinishReason
+	Usage         = generate.Usage
 	Sampling      = sample.Params
 	Tokenizer     = tokenizer.Tokenizer
 	EncodeOptions = tokenizer.EncodeOptions
@@ -27,54 +30,10 @@ type (
 func DefaultSampling() Sampling { return sample.Defaults() }
 
 // ChatPrompt renders messages with the model's template, for the start of the assistant's answer, and returns the text
-// and its tokens. The texts of control tokens are read as these tokens where the template wrote them, and as plain text
-// where they stand in a message: a message cannot end its own turn or begin another's.
+// and its tokens.
 func (e *Engine) ChatPrompt(messages []Message, o ChatOptions) (text string, tokens []int32, err error) {
-	t := e.Tokenizer
-	special := t.Special()
-	o.BOS, o.EOS = string(t.AppendPiece(nil, special.BOS, true)), string(t.AppendPiece(nil, special.EOS, true))
-	guard, messages, err := protect(t, messages)
-	if err != nil {
-		return "", nil, err
-	}
-	text, err = e.Template.Render(messages, o)
-	if err != nil {
-		return "", nil, err
-	}
-	tokens, err = t.Encode(nil, text, EncodeOptions{ParseSpecial: true, Guard: guard})
-	if err != nil {
-		return "", nil, err
-	}
-	// Most templates write the BOS token themselves; it must come once.
-	if t.AddsBOS() && (len(tokens) == 0 || tokens[0] != special.BOS) {
-		tokens = slices.Insert(tokens, 0, special.BOS)
-	}
-	return guard.Remove(text), tokens, nil
+	return generate.Chat(e.Tokenizer, e.Template, messages, o)
 }
 
-// protect returns the messages with their texts guarded against being read as control tokens.
-func protect(t *Tokenizer, messages []Message) (tokenizer.Guard, []Message, error) {
-	messages = slices.Clone(messages)
-	var texts []*string
-	for i := range messages {
-		m := &messages[i]
-		texts = append(texts, &m.Role, &m.Content, &m.ReasoningContent, &m.Name, &m.ToolCallID)
-		m.ToolCalls = slices.Clone(m.ToolCalls)
-		for j := range m.ToolCalls {
-			f := &m.ToolCalls[j].Function
-			texts = append(texts, &f.Name, &f.Arguments)
-		}
-	}
-	all := make([]string, len(texts))
-	for i, text := range texts {
-		all[i] = *text
-	}
-	guard, err := t.NewGuard(all...)
-	if err != nil {
-		return guard, nil, err
-	}
-	for _, text := range texts {
-		*text = guard.Protect(*text)
-	}
-	return guard, messages, nil
-}
+// EncodePrompt returns the tokens of a prompt.
+func (e *Engine) EncodePrompt(p Prompt) ([]int32, error) { return p.Encode(e.Tokenizer, e.Template) }

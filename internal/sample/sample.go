@@ -46,6 +46,7 @@ type Sampler struct {
 	vocab  int
 	recent history
 	random splitMix64
+	lowers bool // bias and penalties never raise a logit
 
 	adjusted []float32   // (vocab) the logits after bias and penalties
 	kept     []candidate // what the truncating samplers have left
@@ -62,7 +63,7 @@ func New(p Params, vocab int) (*Sampler, error) {
 		return nil, err
 	}
 	p.LogitBias = maps.Clone(p.LogitBias) // the caller's map may change later
-	s := &Sampler{params: p, vocab: vocab}
+	s := &Sampler{params: p, vocab: vocab, lowers: p.lowers()}
 	s.Reset()
 	return s, nil
 }
@@ -91,10 +92,7 @@ func (s *Sampler) Sample(logits []float32) (int32, error) {
 		return 0, ErrLogitsLength
 	}
 	logits = s.adjust(logits)
-	k := s.params.TopK
-	if s.params.Temperature <= 0 {
-		k = 1 // every sampler keeps the most probable token, and the draw is then of that one
-	}
+	k := s.params.keep()
 	if k <= 0 || k >= s.vocab {
 		k = s.vocab
 	}
@@ -102,12 +100,25 @@ func (s *Sampler) Sample(logits []float32) (int32, error) {
 	if s.kept, ok = topK(s.kept[:0], logits, k); !ok {
 		return 0, ErrLogits
 	}
-	if k == 1 {
-		return s.kept[0].id, nil
+	return s.choose(), nil
+}
+
+// choose draws from what top-k has kept.
+func (s *Sampler) choose() int32 {
+	if len(s.kept) == 1 {
+		return s.kept[0].id
 	}
 	s.topP()
 	s.minP()
-	return s.draw(), nil
+	return s.draw()
+}
+
+// keep is the number of candidates that top-k keeps, 0 or less for all.
+func (p *Params) keep() int {
+	if p.Temperature <= 0 {
+		return 1 // every sampler keeps the most probable token, and the draw is then of that one
+	}
+	return p.TopK
 }
 
 // adjust applies logit bias and penalties, in s.adjusted if there are any.

@@ -432,8 +432,17 @@ func FuzzSample(f *testing.F) {
 		if err != nil {
 			return
 		}
+		twin, _ := New(p, len(logits))
 		for range 5 {
 			token, err := s.Sample(logits)
+			if n := twin.Need(); n > 0 {
+				again, errAgain := twin.SampleTop(largest(logits, n))
+				if again != token || !errors.Is(errAgain, err) {
+					t.Fatalf("from the %d largest token %d (%v), else %d (%v)", n, again, errAgain, token, err)
+				}
+			} else {
+				_, _ = twin.Sample(logits)
+			}
 			if err != nil {
 				if !errors.Is(err, ErrLogits) {
 					t.Fatalf("unexpected error %v", err)
@@ -447,6 +456,7 @@ func FuzzSample(f *testing.F) {
 				t.Fatalf("drew banned token %d", token)
 			}
 			s.Accept(token)
+			twin.Accept(token)
 			if _, _, err := s.Logprobs(logits, token); err != nil {
 				t.Fatalf("Logprobs: %v", err)
 			}
