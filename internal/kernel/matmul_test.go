@@ -121,21 +121,18 @@ func TestMatMulAgainstDequantized(t *testing.T) {
 // TestMatMulBits holds the products to fixed bits, and to the same ones for any number of threads and of tokens at a
 // time, on every set of kernels, for packed matrices and others.
 func TestMatMulBits(t *testing.T) {
-	for _, set := range []cpu.Set{cpu.Generic, cpu.AVX512} {
-		t.Run(set.String(), func(t *testing.T) {
-			needKernels(t, set)
-			for _, d := range dtypes {
-				t.Run(d.t.String(), func(t *testing.T) {
-					rng := rand.New(rand.NewPCG(4, uint64(d.t)))
-					const rows, cols, tokens = 37, 512, 45
-					m := randomMatrix(t, rng, d.t, d.scales, rows, cols)
-					x := randomFloats(rng, tokens*cols)
-					goldenBits(t, m, x, tokens)
-					goldenBits(t, pack(t, m), x, tokens)
-				})
-			}
-		})
-	}
+	eachSet(t, append(assembly, cpu.Generic), func(t *testing.T) {
+		for _, d := range dtypes {
+			t.Run(d.t.String(), func(t *testing.T) {
+				rng := rand.New(rand.NewPCG(4, uint64(d.t)))
+				const rows, cols, tokens = 37, 512, 45
+				m := randomMatrix(t, rng, d.t, d.scales, rows, cols)
+				x := randomFloats(rng, tokens*cols)
+				goldenBits(t, m, x, tokens)
+				goldenBits(t, pack(t, m), x, tokens)
+			})
+		}
+	})
 }
 
 func goldenBits(t *testing.T, m *Matrix, x []float32, tokens int) {
@@ -255,8 +252,9 @@ func TestQuantizeBlock(t *testing.T) {
 }
 
 // TestQuantizersEqualPlainGo compares scales, quants and sums of activations with those of plain Go.
-func TestQuantizersEqualPlainGo(t *testing.T) {
-	needKernels(t, cpu.AVX512)
+func TestQuantizersEqualPlainGo(t *testing.T) { eachSet(t, assembly, quantizersEqualPlainGo) }
+
+func quantizersEqualPlainGo(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
 	p := NewPool(1)
 	defer p.Close()
@@ -282,9 +280,7 @@ func TestQuantizersEqualPlainGo(t *testing.T) {
 			got.Set(x, tokens, n)
 			want.Set(x, tokens, n)
 			got.prepare(p, &Matrix{format: f})
-			kernels = cpu.Generic
-			want.prepare(p, &Matrix{format: f})
-			kernels = cpu.AVX512
+			plainly(func() { want.prepare(p, &Matrix{format: f}) })
 			g, w := got.quantized(f), want.quantized(f)
 			if !slices.Equal(bitsOf(g.d), bitsOf(w.d)) || !slices.Equal(g.q, w.q) || !slices.Equal(g.sums, w.sums) {
 				t.Fatalf("input %d, blocks of %d: other quants, scales or sums than plain Go", i, f.block)

@@ -31,6 +31,19 @@ func needKernels(tb testing.TB, set cpu.Set) {
 	kernels = set
 }
 
+// assembly are the sets that have kernels of their own.
+var assembly = []cpu.Set{cpu.NEON, cpu.AVX512}
+
+// eachSet runs a test on each of some sets of kernels.
+func eachSet(t *testing.T, sets []cpu.Set, f func(t *testing.T)) {
+	for _, set := range sets {
+		t.Run(set.String(), func(t *testing.T) {
+			needKernels(t, set)
+			f(t)
+		})
+	}
+}
+
 // aligned returns n bytes as packed weights should start, canaries around them, and a check of those.
 func aligned(tb testing.TB, n int) []byte {
 	b := align(nil, n+2*PackedAlignment)
@@ -281,14 +294,11 @@ func multiplyPlain(tb testing.TB, p *Pool, m *Matrix, x []float32, tokens int) [
 // TestKernelsEqualPlainGo compares products of packed matrices, on each set of kernels, with those of plain Go on rows as
 // a GGUF file has them, bit for bit.
 func TestKernelsEqualPlainGo(t *testing.T) {
-	for _, set := range []cpu.Set{cpu.Generic, cpu.AVX512} {
-		t.Run(set.String(), func(t *testing.T) {
-			needKernels(t, set)
-			for _, d := range dtypes {
-				t.Run(d.t.String(), func(t *testing.T) { testKernels(t, d.t, d.scales) })
-			}
-		})
-	}
+	eachSet(t, append(assembly, cpu.Generic), func(t *testing.T) {
+		for _, d := range dtypes {
+			t.Run(d.t.String(), func(t *testing.T) { testKernels(t, d.t, d.scales) })
+		}
+	})
 }
 
 func testKernels(t *testing.T, dtype quant.DType, scales []int) {
@@ -333,8 +343,9 @@ func testKernels(t *testing.T, dtype quant.DType, scales []int) {
 }
 
 // TestKernelsAtTheirLimits multiplies the quants and activations that make the largest integer sums.
-func TestKernelsAtTheirLimits(t *testing.T) {
-	needKernels(t, cpu.AVX512)
+func TestKernelsAtTheirLimits(t *testing.T) { eachSet(t, assembly, kernelsAtTheirLimits) }
+
+func kernelsAtTheirLimits(t *testing.T) {
 	p := NewPool(1)
 	defer p.Close()
 	const rows, cols, tokens = 16, 512, 12

@@ -6,6 +6,8 @@ import (
 	"github.com/realm-ai/realm/internal/cpu"
 )
 
+//go:generate go run -C _asm ./neon -out ..
+
 // kernels is the set of kernels that products of packed matrices run on.
 var kernels = cpu.Chosen()
 
