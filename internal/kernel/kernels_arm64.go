@@ -15,7 +15,7 @@ func stripKernelsOf(set cpu.Set, t quant.DType) *stripKernels {
 	return nil
 }
 
-// stripsNEON is indexed by dtype.
+// stripsNEON and rowsNEON are indexed by dtype.
 var stripsNEON = [...]*stripKernels{
 	quant.Q4_0: {
 		dotQ40Q80NEONT1, dotQ40Q80NEONT2, dotQ40Q80NEONT4, dotQ40Q80NEONT8, dotQ40Q80NEONT12,
@@ -56,7 +56,26 @@ var stripsNEON = [...]*stripKernels{
 }
 
 // rowKernelsOf returns the kernels for a float dtype, or nil.
-func rowKernelsOf(cpu.Set, quant.DType) *rowKernels { return nil }
+func rowKernelsOf(set cpu.Set, t quant.DType) *rowKernels {
+	if set == cpu.NEON && int(t) < len(rowsNEON) {
+		return rowsNEON[t]
+	}
+	return nil
+}
+
+var rowsNEON = [...]*rowKernels{
+	quant.F32:  {dotF32F32NEONT1, dotF32F32NEONT4},
+	quant.F16:  {dotF16F32NEONT1, dotF16F32NEONT4},
+	quant.BF16: {dotBF16F32NEONT1, dotBF16F32NEONT4},
+}
 
 // quantizerOf returns the kernel that quantizes activations in blocks of 32 or 256, or nil.
-func quantizerOf(cpu.Set, int) quantizer { return nil }
+func quantizerOf(set cpu.Set, block int) quantizer {
+	switch {
+	case set != cpu.NEON:
+		return nil
+	case block == 32:
+		return quantize32NEON
+	}
+	return quantize256NEON
+}

@@ -48761,3 +48761,1742 @@ half:
 	SUBS $1, R6, R6
 	BNE strip
 	RET
+
+// func dotF32F32NEONT1(out *float32, stride int, w *byte, rowBytes int, x *float32, n int)
+TEXT ·dotF32F32NEONT1(SB), NOSPLIT, $64-48
+	MOVD out+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD w+16(FP), R2
+	MOVD rowBytes+24(FP), R3
+	MOVD x+32(FP), R4
+	MOVD n+40(FP), R5
+	LSL $2, R5, R6
+	MOVD R2, R7
+	MOVD $0x1, R10
+
+tokens:
+	MOVD R7, R2
+	MOVD R0, R8
+	MOVD $0x1, R9
+
+rows:
+	MOVD R2, R12
+	ADD R3, R12, R13
+	ADD R3, R13, R14
+	ADD R3, R14, R15
+	MOVD R4, R16
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	LSR $4, R5, R11
+	CBZ R11, tail
+
+loop:
+	FMOVQ 0(R12), F16
+	FMOVQ 0(R13), F17
+	FMOVQ 0(R14), F18
+	FMOVQ 0(R15), F19
+	FMOVQ 0(R16), F20
+	VFMLA V20.S4, V16.S4, V0.S4
+	VFMLA V20.S4, V17.S4, V4.S4
+	VFMLA V20.S4, V18.S4, V8.S4
+	VFMLA V20.S4, V19.S4, V12.S4
+	FMOVQ 16(R12), F16
+	FMOVQ 16(R13), F17
+	FMOVQ 16(R14), F18
+	FMOVQ 16(R15), F19
+	FMOVQ 16(R16), F20
+	VFMLA V20.S4, V16.S4, V1.S4
+	VFMLA V20.S4, V17.S4, V5.S4
+	VFMLA V20.S4, V18.S4, V9.S4
+	VFMLA V20.S4, V19.S4, V13.S4
+	FMOVQ 32(R12), F16
+	FMOVQ 32(R13), F17
+	FMOVQ 32(R14), F18
+	FMOVQ 32(R15), F19
+	FMOVQ 32(R16), F20
+	VFMLA V20.S4, V16.S4, V2.S4
+	VFMLA V20.S4, V17.S4, V6.S4
+	VFMLA V20.S4, V18.S4, V10.S4
+	VFMLA V20.S4, V19.S4, V14.S4
+	FMOVQ 48(R12), F16
+	FMOVQ 48(R13), F17
+	FMOVQ 48(R14), F18
+	FMOVQ 48(R15), F19
+	FMOVQ 48(R16), F20
+	VFMLA V20.S4, V16.S4, V3.S4
+	VFMLA V20.S4, V17.S4, V7.S4
+	VFMLA V20.S4, V18.S4, V11.S4
+	VFMLA V20.S4, V19.S4, V15.S4
+	ADD $64, R12, R12
+	ADD $64, R13, R13
+	ADD $64, R14, R14
+	ADD $64, R15, R15
+	ADD $64, R16, R16
+	SUBS $1, R11, R11
+	BNE loop
+
+tail:
+
+	// The last 1 to 15 elements, one at a time, on sums in memory.
+	ANDS $15, R5, R11
+	BEQ add
+	MOVD $sums-64(SP), R20
+	FMOVQ F0, 0(R20)
+	FMOVQ F1, 16(R20)
+	FMOVQ F2, 32(R20)
+	FMOVQ F3, 48(R20)
+	MOVD R12, R17
+	MOVD R16, R19
+	ANDS $15, R5, R11
+
+tail0:
+	FMOVS.P 4(R17), F16
+	FMOVS.P 4(R19), F20
+	FMOVS 0(R20), F21
+	VFMLA V20.S4, V16.S4, V21.S4
+	FMOVS.P F21, 4(R20)
+	SUBS $1, R11, R11
+	BNE tail0
+	MOVD $sums-64(SP), R20
+	FMOVQ 0(R20), F0
+	FMOVQ 16(R20), F1
+	FMOVQ 32(R20), F2
+	FMOVQ 48(R20), F3
+	MOVD $sums-64(SP), R20
+	FMOVQ F4, 0(R20)
+	FMOVQ F5, 16(R20)
+	FMOVQ F6, 32(R20)
+	FMOVQ F7, 48(R20)
+	MOVD R13, R17
+	MOVD R16, R19
+	ANDS $15, R5, R11
+
+tail1:
+	FMOVS.P 4(R17), F16
+	FMOVS.P 4(R19), F20
+	FMOVS 0(R20), F21
+	VFMLA V20.S4, V16.S4, V21.S4
+	FMOVS.P F21, 4(R20)
+	SUBS $1, R11, R11
+	BNE tail1
+	MOVD $sums-64(SP), R20
+	FMOVQ 0(R20), F4
+	FMOVQ 16(R20), F5
+	FMOVQ 32(R20), F6
+	FMOVQ 48(R20), F7
+	MOVD $sums-64(SP), R20
+	FMOVQ F8, 0(R20)
+	FMOVQ F9, 16(R20)
+	FMOVQ F10, 32(R20)
+	FMOVQ F11, 48(R20)
+	MOVD R14, R17
+	MOVD R16, R19
+	ANDS $15, R5, R11
+
+tail2:
+	FMOVS.P 4(R17), F16
+	FMOVS.P 4(R19), F20
+	FMOVS 0(R20), F21
+	VFMLA V20.S4, V16.S4, V21.S4
+	FMOVS.P F21, 4(R20)
+	SUBS $1, R11, R11
+	BNE tail2
+	MOVD $sums-64(SP), R20
+	FMOVQ 0(R20), F8
+	FMOVQ 16(R20), F9
+	FMOVQ 32(R20), F10
+	FMOVQ 48(R20), F11
+	MOVD $sums-64(SP), R20
+	FMOVQ F12, 0(R20)
+	FMOVQ F13, 16(R20)
+	FMOVQ F14, 32(R20)
+	FMOVQ F15, 48(R20)
+	MOVD R15, R17
+	MOVD R16, R19
+	ANDS $15, R5, R11
+
+tail3:
+	FMOVS.P 4(R17), F16
+	FMOVS.P 4(R19), F20
+	FMOVS 0(R20), F21
+	VFMLA V20.S4, V16.S4, V21.S4
+	FMOVS.P F21, 4(R20)
+	SUBS $1, R11, R11
+	BNE tail3
+	MOVD $sums-64(SP), R20
+	FMOVQ 0(R20), F12
+	FMOVQ 16(R20), F13
+	FMOVQ 32(R20), F14
+	FMOVQ 48(R20), F15
+
+add:
+
+	// Add the upper half of the sums to the lower, until one is left. Every NaN becomes the same one.
+	MOVD $0x7fc00000, R21
+	VDUP R21, V16.S4
+	MOVD R0, R11
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	VEXT $8, V0.B16, V0.B16, V21.B16
+	WORD $0x4e35d400 // fadd v0.4s, v0.4s, v21.4s
+	WORD $0x7e30d800 // faddp s0, v0.2s
+	WORD $0x4e20e415 // fcmeq v21.4s, v0.4s, v0.4s
+	VBIF V21.B16, V16.B16, V0.B16
+	FMOVS F0, 0(R11)
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	VEXT $8, V4.B16, V4.B16, V21.B16
+	WORD $0x4e35d484 // fadd v4.4s, v4.4s, v21.4s
+	WORD $0x7e30d884 // faddp s4, v4.2s
+	WORD $0x4e24e495 // fcmeq v21.4s, v4.4s, v4.4s
+	VBIF V21.B16, V16.B16, V4.B16
+	FMOVS F4, 4(R11)
+	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	VEXT $8, V8.B16, V8.B16, V21.B16
+	WORD $0x4e35d508 // fadd v8.4s, v8.4s, v21.4s
+	WORD $0x7e30d908 // faddp s8, v8.2s
+	WORD $0x4e28e515 // fcmeq v21.4s, v8.4s, v8.4s
+	VBIF V21.B16, V16.B16, V8.B16
+	FMOVS F8, 8(R11)
+	WORD $0x4e2ed58c // fadd v12.4s, v12.4s, v14.4s
+	WORD $0x4e2fd5ad // fadd v13.4s, v13.4s, v15.4s
+	WORD $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
+	VEXT $8, V12.B16, V12.B16, V21.B16
+	WORD $0x4e35d58c // fadd v12.4s, v12.4s, v21.4s
+	WORD $0x7e30d98c // faddp s12, v12.2s
+	WORD $0x4e2ce595 // fcmeq v21.4s, v12.4s, v12.4s
+	VBIF V21.B16, V16.B16, V12.B16
+	FMOVS F12, 12(R11)
+	ADD R1, R11, R11
+	RET
+
+// func dotF32F32NEONT4(out *float32, stride int, w *byte, rowBytes int, x *float32, n int)
+TEXT ·dotF32F32NEONT4(SB), NOSPLIT, $64-48
+	MOVD out+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD w+16(FP), R2
+	MOVD rowBytes+24(FP), R3
+	MOVD x+32(FP), R4
+	MOVD n+40(FP), R5
+	LSL $2, R5, R6
+	MOVD R2, R7
+	MOVD $0x2, R10
+
+tokens:
+	MOVD R7, R2
+	MOVD R0, R8
+	MOVD $0x2, R9
+
+rows:
+	MOVD R2, R12
+	ADD R3, R12, R13
+	MOVD R4, R14
+	ADD R6, R14, R15
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	LSR $4, R5, R11
+	CBZ R11, tail
+
+loop:
+	FMOVQ 0(R12), F16
+	FMOVQ 0(R13), F17
+	FMOVQ 0(R14), F18
+	FMOVQ 0(R15), F19
+	VFMLA V18.S4, V16.S4, V0.S4
+	VFMLA V19.S4, V16.S4, V4.S4
+	VFMLA V18.S4, V17.S4, V8.S4
+	VFMLA V19.S4, V17.S4, V12.S4
+	FMOVQ 16(R12), F16
+	FMOVQ 16(R13), F17
+	FMOVQ 16(R14), F18
+	FMOVQ 16(R15), F19
+	VFMLA V18.S4, V16.S4, V1.S4
+	VFMLA V19.S4, V16.S4, V5.S4
+	VFMLA V18.S4, V17.S4, V9.S4
+	VFMLA V19.S4, V17.S4, V13.S4
+	FMOVQ 32(R12), F16
+	FMOVQ 32(R13), F17
+	FMOVQ 32(R14), F18
+	FMOVQ 32(R15), F19
+	VFMLA V18.S4, V16.S4, V2.S4
+	VFMLA V19.S4, V16.S4, V6.S4
+	VFMLA V18.S4, V17.S4, V10.S4
+	VFMLA V19.S4, V17.S4, V14.S4
+	FMOVQ 48(R12), F16
+	FMOVQ 48(R13), F17
+	FMOVQ 48(R14), F18
+	FMOVQ 48(R15), F19
+	VFMLA V18.S4, V16.S4, V3.S4
+	VFMLA V19.S4, V16.S4, V7.S4
+	VFMLA V18.S4, V17.S4, V11.S4
+	VFMLA V19.S4, V17.S4, V15.S4
+	ADD $64, R12, R12
+	ADD $64, R13, R13
+	ADD $64, R14, R14
+	ADD $64, R15, R15
+	SUBS $1, R11, R11
+	BNE loop
+
+tail:
+
+	// The last 1 to 15 elements, one at a time, on sums in memory.
+	ANDS $15, R5, R11
+	BEQ add
+	MOVD $sums-64(SP), R19
+	FMOVQ F0, 0(R19)
+	FMOVQ F1, 16(R19)
+	FMOVQ F2, 32(R19)
+	FMOVQ F3, 48(R19)
+	MOVD R12, R16
+	MOVD R14, R17
+	ANDS $15, R5, R11
+
+tail0:
+	FMOVS.P 4(R16), F16
+	FMOVS.P 4(R17), F18
+	FMOVS 0(R19), F20
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVS.P F20, 4(R19)
+	SUBS $1, R11, R11
+	BNE tail0
+	MOVD $sums-64(SP), R19
+	FMOVQ 0(R19), F0
+	FMOVQ 16(R19), F1
+	FMOVQ 32(R19), F2
+	FMOVQ 48(R19), F3
+	MOVD $sums-64(SP), R19
+	FMOVQ F4, 0(R19)
+	FMOVQ F5, 16(R19)
+	FMOVQ F6, 32(R19)
+	FMOVQ F7, 48(R19)
+	MOVD R12, R16
+	MOVD R15, R17
+	ANDS $15, R5, R11
+
+tail1:
+	FMOVS.P 4(R16), F16
+	FMOVS.P 4(R17), F18
+	FMOVS 0(R19), F20
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVS.P F20, 4(R19)
+	SUBS $1, R11, R11
+	BNE tail1
+	MOVD $sums-64(SP), R19
+	FMOVQ 0(R19), F4
+	FMOVQ 16(R19), F5
+	FMOVQ 32(R19), F6
+	FMOVQ 48(R19), F7
+	MOVD $sums-64(SP), R19
+	FMOVQ F8, 0(R19)
+	FMOVQ F9, 16(R19)
+	FMOVQ F10, 32(R19)
+	FMOVQ F11, 48(R19)
+	MOVD R13, R16
+	MOVD R14, R17
+	ANDS $15, R5, R11
+
+tail2:
+	FMOVS.P 4(R16), F16
+	FMOVS.P 4(R17), F18
+	FMOVS 0(R19), F20
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVS.P F20, 4(R19)
+	SUBS $1, R11, R11
+	BNE tail2
+	MOVD $sums-64(SP), R19
+	FMOVQ 0(R19), F8
+	FMOVQ 16(R19), F9
+	FMOVQ 32(R19), F10
+	FMOVQ 48(R19), F11
+	MOVD $sums-64(SP), R19
+	FMOVQ F12, 0(R19)
+	FMOVQ F13, 16(R19)
+	FMOVQ F14, 32(R19)
+	FMOVQ F15, 48(R19)
+	MOVD R13, R16
+	MOVD R15, R17
+	ANDS $15, R5, R11
+
+tail3:
+	FMOVS.P 4(R16), F16
+	FMOVS.P 4(R17), F18
+	FMOVS 0(R19), F20
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVS.P F20, 4(R19)
+	SUBS $1, R11, R11
+	BNE tail3
+	MOVD $sums-64(SP), R19
+	FMOVQ 0(R19), F12
+	FMOVQ 16(R19), F13
+	FMOVQ 32(R19), F14
+	FMOVQ 48(R19), F15
+
+add:
+
+	// Add the upper half of the sums to the lower, until one is left. Every NaN becomes the same one.
+	MOVD $0x7fc00000, R20
+	VDUP R20, V16.S4
+	MOVD R0, R11
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	VEXT $8, V0.B16, V0.B16, V20.B16
+	WORD $0x4e34d400 // fadd v0.4s, v0.4s, v20.4s
+	WORD $0x7e30d800 // faddp s0, v0.2s
+	WORD $0x4e20e414 // fcmeq v20.4s, v0.4s, v0.4s
+	VBIF V20.B16, V16.B16, V0.B16
+	FMOVS F0, 0(R11)
+	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	VEXT $8, V8.B16, V8.B16, V20.B16
+	WORD $0x4e34d508 // fadd v8.4s, v8.4s, v20.4s
+	WORD $0x7e30d908 // faddp s8, v8.2s
+	WORD $0x4e28e514 // fcmeq v20.4s, v8.4s, v8.4s
+	VBIF V20.B16, V16.B16, V8.B16
+	FMOVS F8, 4(R11)
+	ADD R1, R11, R11
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	VEXT $8, V4.B16, V4.B16, V20.B16
+	WORD $0x4e34d484 // fadd v4.4s, v4.4s, v20.4s
+	WORD $0x7e30d884 // faddp s4, v4.2s
+	WORD $0x4e24e494 // fcmeq v20.4s, v4.4s, v4.4s
+	VBIF V20.B16, V16.B16, V4.B16
+	FMOVS F4, 0(R11)
+	WORD $0x4e2ed58c // fadd v12.4s, v12.4s, v14.4s
+	WORD $0x4e2fd5ad // fadd v13.4s, v13.4s, v15.4s
+	WORD $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
+	VEXT $8, V12.B16, V12.B16, V20.B16
+	WORD $0x4e34d58c // fadd v12.4s, v12.4s, v20.4s
+	WORD $0x7e30d98c // faddp s12, v12.2s
+	WORD $0x4e2ce594 // fcmeq v20.4s, v12.4s, v12.4s
+	VBIF V20.B16, V16.B16, V12.B16
+	FMOVS F12, 4(R11)
+	ADD R1, R11, R11
+	MOVD R2, R12
+	ADD R3, R12, R13
+	ADD R3, R13, R2
+	ADD $8, R0, R0
+	SUBS $1, R9, R9
+	BNE rows
+	ADD R1, R8, R0
+	ADD R1, R0, R0
+	MOVD R4, R14
+	ADD R6, R14, R15
+	ADD R6, R15, R4
+	SUBS $1, R10, R10
+	BNE tokens
+	RET
+
+// func dotF16F32NEONT1(out *float32, stride int, w *byte, rowBytes int, x *float32, n int)
+TEXT ·dotF16F32NEONT1(SB), NOSPLIT, $64-48
+	MOVD out+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD w+16(FP), R2
+	MOVD rowBytes+24(FP), R3
+	MOVD x+32(FP), R4
+	MOVD n+40(FP), R5
+	LSL $2, R5, R6
+	MOVD R2, R7
+	MOVD $0x1, R10
+
+tokens:
+	MOVD R7, R2
+	MOVD R0, R8
+	MOVD $0x1, R9
+
+rows:
+	MOVD R2, R12
+	ADD R3, R12, R13
+	ADD R3, R13, R14
+	ADD R3, R14, R15
+	MOVD R4, R16
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	LSR $4, R5, R11
+	CBZ R11, tail
+
+loop:
+	FMOVQ 0(R12), F21
+	WORD $0x0e217ab0 // fcvtl v16.4s, v21.4h
+	FMOVQ 0(R13), F22
+	WORD $0x0e217ad1 // fcvtl v17.4s, v22.4h
+	FMOVQ 0(R14), F23
+	WORD $0x0e217af2 // fcvtl v18.4s, v23.4h
+	FMOVQ 0(R15), F24
+	WORD $0x0e217b13 // fcvtl v19.4s, v24.4h
+	FMOVQ 0(R16), F20
+	VFMLA V20.S4, V16.S4, V0.S4
+	VFMLA V20.S4, V17.S4, V4.S4
+	VFMLA V20.S4, V18.S4, V8.S4
+	VFMLA V20.S4, V19.S4, V12.S4
+	WORD $0x4e217ab0 // fcvtl2 v16.4s, v21.8h
+	WORD $0x4e217ad1 // fcvtl2 v17.4s, v22.8h
+	WORD $0x4e217af2 // fcvtl2 v18.4s, v23.8h
+	WORD $0x4e217b13 // fcvtl2 v19.4s, v24.8h
+	FMOVQ 16(R16), F20
+	VFMLA V20.S4, V16.S4, V1.S4
+	VFMLA V20.S4, V17.S4, V5.S4
+	VFMLA V20.S4, V18.S4, V9.S4
+	VFMLA V20.S4, V19.S4, V13.S4
+	FMOVQ 16(R12), F21
+	WORD $0x0e217ab0 // fcvtl v16.4s, v21.4h
+	FMOVQ 16(R13), F22
+	WORD $0x0e217ad1 // fcvtl v17.4s, v22.4h
+	FMOVQ 16(R14), F23
+	WORD $0x0e217af2 // fcvtl v18.4s, v23.4h
+	FMOVQ 16(R15), F24
+	WORD $0x0e217b13 // fcvtl v19.4s, v24.4h
+	FMOVQ 32(R16), F20
+	VFMLA V20.S4, V16.S4, V2.S4
+	VFMLA V20.S4, V17.S4, V6.S4
+	VFMLA V20.S4, V18.S4, V10.S4
+	VFMLA V20.S4, V19.S4, V14.S4
+	WORD $0x4e217ab0 // fcvtl2 v16.4s, v21.8h
+	WORD $0x4e217ad1 // fcvtl2 v17.4s, v22.8h
+	WORD $0x4e217af2 // fcvtl2 v18.4s, v23.8h
+	WORD $0x4e217b13 // fcvtl2 v19.4s, v24.8h
+	FMOVQ 48(R16), F20
+	VFMLA V20.S4, V16.S4, V3.S4
+	VFMLA V20.S4, V17.S4, V7.S4
+	VFMLA V20.S4, V18.S4, V11.S4
+	VFMLA V20.S4, V19.S4, V15.S4
+	ADD $32, R12, R12
+	ADD $32, R13, R13
+	ADD $32, R14, R14
+	ADD $32, R15, R15
+	ADD $64, R16, R16
+	SUBS $1, R11, R11
+	BNE loop
+
+tail:
+
+	// The last 1 to 15 elements, one at a time, on sums in memory.
+	ANDS $15, R5, R11
+	BEQ add
+	MOVD $sums-64(SP), R20
+	FMOVQ F0, 0(R20)
+	FMOVQ F1, 16(R20)
+	FMOVQ F2, 32(R20)
+	FMOVQ F3, 48(R20)
+	MOVD R12, R17
+	MOVD R16, R19
+	ANDS $15, R5, R11
+
+tail0:
+	MOVHU.P 2(R17), R21
+	FMOVS R21, F16
+	WORD $0x0e217a10 // fcvtl v16.4s, v16.4h
+	FMOVS.P 4(R19), F20
+	FMOVS 0(R20), F21
+	VFMLA V20.S4, V16.S4, V21.S4
+	FMOVS.P F21, 4(R20)
+	SUBS $1, R11, R11
+	BNE tail0
+	MOVD $sums-64(SP), R20
+	FMOVQ 0(R20), F0
+	FMOVQ 16(R20), F1
+	FMOVQ 32(R20), F2
+	FMOVQ 48(R20), F3
+	MOVD $sums-64(SP), R20
+	FMOVQ F4, 0(R20)
+	FMOVQ F5, 16(R20)
+	FMOVQ F6, 32(R20)
+	FMOVQ F7, 48(R20)
+	MOVD R13, R17
+	MOVD R16, R19
+	ANDS $15, R5, R11
+
+tail1:
+	MOVHU.P 2(R17), R21
+	FMOVS R21, F16
+	WORD $0x0e217a10 // fcvtl v16.4s, v16.4h
+	FMOVS.P 4(R19), F20
+	FMOVS 0(R20), F21
+	VFMLA V20.S4, V16.S4, V21.S4
+	FMOVS.P F21, 4(R20)
+	SUBS $1, R11, R11
+	BNE tail1
+	MOVD $sums-64(SP), R20
+	FMOVQ 0(R20), F4
+	FMOVQ 16(R20), F5
+	FMOVQ 32(R20), F6
+	FMOVQ 48(R20), F7
+	MOVD $sums-64(SP), R20
+	FMOVQ F8, 0(R20)
+	FMOVQ F9, 16(R20)
+	FMOVQ F10, 32(R20)
+	FMOVQ F11, 48(R20)
+	MOVD R14, R17
+	MOVD R16, R19
+	ANDS $15, R5, R11
+
+tail2:
+	MOVHU.P 2(R17), R21
+	FMOVS R21, F16
+	WORD $0x0e217a10 // fcvtl v16.4s, v16.4h
+	FMOVS.P 4(R19), F20
+	FMOVS 0(R20), F21
+	VFMLA V20.S4, V16.S4, V21.S4
+	FMOVS.P F21, 4(R20)
+	SUBS $1, R11, R11
+	BNE tail2
+	MOVD $sums-64(SP), R20
+	FMOVQ 0(R20), F8
+	FMOVQ 16(R20), F9
+	FMOVQ 32(R20), F10
+	FMOVQ 48(R20), F11
+	MOVD $sums-64(SP), R20
+	FMOVQ F12, 0(R20)
+	FMOVQ F13, 16(R20)
+	FMOVQ F14, 32(R20)
+	FMOVQ F15, 48(R20)
+	MOVD R15, R17
+	MOVD R16, R19
+	ANDS $15, R5, R11
+
+tail3:
+	MOVHU.P 2(R17), R21
+	FMOVS R21, F16
+	WORD $0x0e217a10 // fcvtl v16.4s, v16.4h
+	FMOVS.P 4(R19), F20
+	FMOVS 0(R20), F21
+	VFMLA V20.S4, V16.S4, V21.S4
+	FMOVS.P F21, 4(R20)
+	SUBS $1, R11, R11
+	BNE tail3
+	MOVD $sums-64(SP), R20
+	FMOVQ 0(R20), F12
+	FMOVQ 16(R20), F13
+	FMOVQ 32(R20), F14
+	FMOVQ 48(R20), F15
+
+add:
+
+	// Add the upper half of the sums to the lower, until one is left. Every NaN becomes the same one.
+	MOVD $0x7fc00000, R21
+	VDUP R21, V16.S4
+	MOVD R0, R11
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	VEXT $8, V0.B16, V0.B16, V21.B16
+	WORD $0x4e35d400 // fadd v0.4s, v0.4s, v21.4s
+	WORD $0x7e30d800 // faddp s0, v0.2s
+	WORD $0x4e20e415 // fcmeq v21.4s, v0.4s, v0.4s
+	VBIF V21.B16, V16.B16, V0.B16
+	FMOVS F0, 0(R11)
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	VEXT $8, V4.B16, V4.B16, V21.B16
+	WORD $0x4e35d484 // fadd v4.4s, v4.4s, v21.4s
+	WORD $0x7e30d884 // faddp s4, v4.2s
+	WORD $0x4e24e495 // fcmeq v21.4s, v4.4s, v4.4s
+	VBIF V21.B16, V16.B16, V4.B16
+	FMOVS F4, 4(R11)
+	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	VEXT $8, V8.B16, V8.B16, V21.B16
+	WORD $0x4e35d508 // fadd v8.4s, v8.4s, v21.4s
+	WORD $0x7e30d908 // faddp s8, v8.2s
+	WORD $0x4e28e515 // fcmeq v21.4s, v8.4s, v8.4s
+	VBIF V21.B16, V16.B16, V8.B16
+	FMOVS F8, 8(R11)
+	WORD $0x4e2ed58c // fadd v12.4s, v12.4s, v14.4s
+	WORD $0x4e2fd5ad // fadd v13.4s, v13.4s, v15.4s
+	WORD $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
+	VEXT $8, V12.B16, V12.B16, V21.B16
+	WORD $0x4e35d58c // fadd v12.4s, v12.4s, v21.4s
+	WORD $0x7e30d98c // faddp s12, v12.2s
+	WORD $0x4e2ce595 // fcmeq v21.4s, v12.4s, v12.4s
+	VBIF V21.B16, V16.B16, V12.B16
+	FMOVS F12, 12(R11)
+	ADD R1, R11, R11
+	RET
+
+// func dotF16F32NEONT4(out *float32, stride int, w *byte, rowBytes int, x *float32, n int)
+TEXT ·dotF16F32NEONT4(SB), NOSPLIT, $64-48
+	MOVD out+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD w+16(FP), R2
+	MOVD rowBytes+24(FP), R3
+	MOVD x+32(FP), R4
+	MOVD n+40(FP), R5
+	LSL $2, R5, R6
+	MOVD R2, R7
+	MOVD $0x2, R10
+
+tokens:
+	MOVD R7, R2
+	MOVD R0, R8
+	MOVD $0x2, R9
+
+rows:
+	MOVD R2, R12
+	ADD R3, R12, R13
+	MOVD R4, R14
+	ADD R6, R14, R15
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	LSR $4, R5, R11
+	CBZ R11, tail
+
+loop:
+	FMOVQ 0(R12), F20
+	WORD $0x0e217a90 // fcvtl v16.4s, v20.4h
+	FMOVQ 0(R13), F21
+	WORD $0x0e217ab1 // fcvtl v17.4s, v21.4h
+	FMOVQ 0(R14), F18
+	FMOVQ 0(R15), F19
+	VFMLA V18.S4, V16.S4, V0.S4
+	VFMLA V19.S4, V16.S4, V4.S4
+	VFMLA V18.S4, V17.S4, V8.S4
+	VFMLA V19.S4, V17.S4, V12.S4
+	WORD $0x4e217a90 // fcvtl2 v16.4s, v20.8h
+	WORD $0x4e217ab1 // fcvtl2 v17.4s, v21.8h
+	FMOVQ 16(R14), F18
+	FMOVQ 16(R15), F19
+	VFMLA V18.S4, V16.S4, V1.S4
+	VFMLA V19.S4, V16.S4, V5.S4
+	VFMLA V18.S4, V17.S4, V9.S4
+	VFMLA V19.S4, V17.S4, V13.S4
+	FMOVQ 16(R12), F20
+	WORD $0x0e217a90 // fcvtl v16.4s, v20.4h
+	FMOVQ 16(R13), F21
+	WORD $0x0e217ab1 // fcvtl v17.4s, v21.4h
+	FMOVQ 32(R14), F18
+	FMOVQ 32(R15), F19
+	VFMLA V18.S4, V16.S4, V2.S4
+	VFMLA V19.S4, V16.S4, V6.S4
+	VFMLA V18.S4, V17.S4, V10.S4
+	VFMLA V19.S4, V17.S4, V14.S4
+	WORD $0x4e217a90 // fcvtl2 v16.4s, v20.8h
+	WORD $0x4e217ab1 // fcvtl2 v17.4s, v21.8h
+	FMOVQ 48(R14), F18
+	FMOVQ 48(R15), F19
+	VFMLA V18.S4, V16.S4, V3.S4
+	VFMLA V19.S4, V16.S4, V7.S4
+	VFMLA V18.S4, V17.S4, V11.S4
+	VFMLA V19.S4, V17.S4, V15.S4
+	ADD $32, R12, R12
+	ADD $32, R13, R13
+	ADD $64, R14, R14
+	ADD $64, R15, R15
+	SUBS $1, R11, R11
+	BNE loop
+
+tail:
+
+	// The last 1 to 15 elements, one at a time, on sums in memory.
+	ANDS $15, R5, R11
+	BEQ add
+	MOVD $sums-64(SP), R19
+	FMOVQ F0, 0(R19)
+	FMOVQ F1, 16(R19)
+	FMOVQ F2, 32(R19)
+	FMOVQ F3, 48(R19)
+	MOVD R12, R16
+	MOVD R14, R17
+	ANDS $15, R5, R11
+
+tail0:
+	MOVHU.P 2(R16), R20
+	FMOVS R20, F16
+	WORD $0x0e217a10 // fcvtl v16.4s, v16.4h
+	FMOVS.P 4(R17), F18
+	FMOVS 0(R19), F20
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVS.P F20, 4(R19)
+	SUBS $1, R11, R11
+	BNE tail0
+	MOVD $sums-64(SP), R19
+	FMOVQ 0(R19), F0
+	FMOVQ 16(R19), F1
+	FMOVQ 32(R19), F2
+	FMOVQ 48(R19), F3
+	MOVD $sums-64(SP), R19
+	FMOVQ F4, 0(R19)
+	FMOVQ F5, 16(R19)
+	FMOVQ F6, 32(R19)
+	FMOVQ F7, 48(R19)
+	MOVD R12, R16
+	MOVD R15, R17
+	ANDS $15, R5, R11
+
+tail1:
+	MOVHU.P 2(R16), R20
+	FMOVS R20, F16
+	WORD $0x0e217a10 // fcvtl v16.4s, v16.4h
+	FMOVS.P 4(R17), F18
+	FMOVS 0(R19), F20
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVS.P F20, 4(R19)
+	SUBS $1, R11, R11
+	BNE tail1
+	MOVD $sums-64(SP), R19
+	FMOVQ 0(R19), F4
+	FMOVQ 16(R19), F5
+	FMOVQ 32(R19), F6
+	FMOVQ 48(R19), F7
+	MOVD $sums-64(SP), R19
+	FMOVQ F8, 0(R19)
+	FMOVQ F9, 16(R19)
+	FMOVQ F10, 32(R19)
+	FMOVQ F11, 48(R19)
+	MOVD R13, R16
+	MOVD R14, R17
+	ANDS $15, R5, R11
+
+tail2:
+	MOVHU.P 2(R16), R20
+	FMOVS R20, F16
+	WORD $0x0e217a10 // fcvtl v16.4s, v16.4h
+	FMOVS.P 4(R17), F18
+	FMOVS 0(R19), F20
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVS.P F20, 4(R19)
+	SUBS $1, R11, R11
+	BNE tail2
+	MOVD $sums-64(SP), R19
+	FMOVQ 0(R19), F8
+	FMOVQ 16(R19), F9
+	FMOVQ 32(R19), F10
+	FMOVQ 48(R19), F11
+	MOVD $sums-64(SP), R19
+	FMOVQ F12, 0(R19)
+	FMOVQ F13, 16(R19)
+	FMOVQ F14, 32(R19)
+	FMOVQ F15, 48(R19)
+	MOVD R13, R16
+	MOVD R15, R17
+	ANDS $15, R5, R11
+
+tail3:
+	MOVHU.P 2(R16), R20
+	FMOVS R20, F16
+	WORD $0x0e217a10 // fcvtl v16.4s, v16.4h
+	FMOVS.P 4(R17), F18
+	FMOVS 0(R19), F20
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVS.P F20, 4(R19)
+	SUBS $1, R11, R11
+	BNE tail3
+	MOVD $sums-64(SP), R19
+	FMOVQ 0(R19), F12
+	FMOVQ 16(R19), F13
+	FMOVQ 32(R19), F14
+	FMOVQ 48(R19), F15
+
+add:
+
+	// Add the upper half of the sums to the lower, until one is left. Every NaN becomes the same one.
+	MOVD $0x7fc00000, R20
+	VDUP R20, V16.S4
+	MOVD R0, R11
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	VEXT $8, V0.B16, V0.B16, V20.B16
+	WORD $0x4e34d400 // fadd v0.4s, v0.4s, v20.4s
+	WORD $0x7e30d800 // faddp s0, v0.2s
+	WORD $0x4e20e414 // fcmeq v20.4s, v0.4s, v0.4s
+	VBIF V20.B16, V16.B16, V0.B16
+	FMOVS F0, 0(R11)
+	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	VEXT $8, V8.B16, V8.B16, V20.B16
+	WORD $0x4e34d508 // fadd v8.4s, v8.4s, v20.4s
+	WORD $0x7e30d908 // faddp s8, v8.2s
+	WORD $0x4e28e514 // fcmeq v20.4s, v8.4s, v8.4s
+	VBIF V20.B16, V16.B16, V8.B16
+	FMOVS F8, 4(R11)
+	ADD R1, R11, R11
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	VEXT $8, V4.B16, V4.B16, V20.B16
+	WORD $0x4e34d484 // fadd v4.4s, v4.4s, v20.4s
+	WORD $0x7e30d884 // faddp s4, v4.2s
+	WORD $0x4e24e494 // fcmeq v20.4s, v4.4s, v4.4s
+	VBIF V20.B16, V16.B16, V4.B16
+	FMOVS F4, 0(R11)
+	WORD $0x4e2ed58c // fadd v12.4s, v12.4s, v14.4s
+	WORD $0x4e2fd5ad // fadd v13.4s, v13.4s, v15.4s
+	WORD $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
+	VEXT $8, V12.B16, V12.B16, V20.B16
+	WORD $0x4e34d58c // fadd v12.4s, v12.4s, v20.4s
+	WORD $0x7e30d98c // faddp s12, v12.2s
+	WORD $0x4e2ce594 // fcmeq v20.4s, v12.4s, v12.4s
+	VBIF V20.B16, V16.B16, V12.B16
+	FMOVS F12, 4(R11)
+	ADD R1, R11, R11
+	MOVD R2, R12
+	ADD R3, R12, R13
+	ADD R3, R13, R2
+	ADD $8, R0, R0
+	SUBS $1, R9, R9
+	BNE rows
+	ADD R1, R8, R0
+	ADD R1, R0, R0
+	MOVD R4, R14
+	ADD R6, R14, R15
+	ADD R6, R15, R4
+	SUBS $1, R10, R10
+	BNE tokens
+	RET
+
+// func dotBF16F32NEONT1(out *float32, stride int, w *byte, rowBytes int, x *float32, n int)
+TEXT ·dotBF16F32NEONT1(SB), NOSPLIT, $64-48
+	MOVD out+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD w+16(FP), R2
+	MOVD rowBytes+24(FP), R3
+	MOVD x+32(FP), R4
+	MOVD n+40(FP), R5
+	LSL $2, R5, R6
+	MOVD R2, R7
+	MOVD $0x1, R10
+
+tokens:
+	MOVD R7, R2
+	MOVD R0, R8
+	MOVD $0x1, R9
+
+rows:
+	MOVD R2, R12
+	ADD R3, R12, R13
+	ADD R3, R13, R14
+	ADD R3, R14, R15
+	MOVD R4, R16
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	LSR $4, R5, R11
+	CBZ R11, tail
+
+loop:
+	FMOVQ 0(R12), F21
+	WORD $0x2e613ab0 // shll v16.4s, v21.4h, #16
+	FMOVQ 0(R13), F22
+	WORD $0x2e613ad1 // shll v17.4s, v22.4h, #16
+	FMOVQ 0(R14), F23
+	WORD $0x2e613af2 // shll v18.4s, v23.4h, #16
+	FMOVQ 0(R15), F24
+	WORD $0x2e613b13 // shll v19.4s, v24.4h, #16
+	FMOVQ 0(R16), F20
+	VFMLA V20.S4, V16.S4, V0.S4
+	VFMLA V20.S4, V17.S4, V4.S4
+	VFMLA V20.S4, V18.S4, V8.S4
+	VFMLA V20.S4, V19.S4, V12.S4
+	WORD $0x6e613ab0 // shll2 v16.4s, v21.8h, #16
+	WORD $0x6e613ad1 // shll2 v17.4s, v22.8h, #16
+	WORD $0x6e613af2 // shll2 v18.4s, v23.8h, #16
+	WORD $0x6e613b13 // shll2 v19.4s, v24.8h, #16
+	FMOVQ 16(R16), F20
+	VFMLA V20.S4, V16.S4, V1.S4
+	VFMLA V20.S4, V17.S4, V5.S4
+	VFMLA V20.S4, V18.S4, V9.S4
+	VFMLA V20.S4, V19.S4, V13.S4
+	FMOVQ 16(R12), F21
+	WORD $0x2e613ab0 // shll v16.4s, v21.4h, #16
+	FMOVQ 16(R13), F22
+	WORD $0x2e613ad1 // shll v17.4s, v22.4h, #16
+	FMOVQ 16(R14), F23
+	WORD $0x2e613af2 // shll v18.4s, v23.4h, #16
+	FMOVQ 16(R15), F24
+	WORD $0x2e613b13 // shll v19.4s, v24.4h, #16
+	FMOVQ 32(R16), F20
+	VFMLA V20.S4, V16.S4, V2.S4
+	VFMLA V20.S4, V17.S4, V6.S4
+	VFMLA V20.S4, V18.S4, V10.S4
+	VFMLA V20.S4, V19.S4, V14.S4
+	WORD $0x6e613ab0 // shll2 v16.4s, v21.8h, #16
+	WORD $0x6e613ad1 // shll2 v17.4s, v22.8h, #16
+	WORD $0x6e613af2 // shll2 v18.4s, v23.8h, #16
+	WORD $0x6e613b13 // shll2 v19.4s, v24.8h, #16
+	FMOVQ 48(R16), F20
+	VFMLA V20.S4, V16.S4, V3.S4
+	VFMLA V20.S4, V17.S4, V7.S4
+	VFMLA V20.S4, V18.S4, V11.S4
+	VFMLA V20.S4, V19.S4, V15.S4
+	ADD $32, R12, R12
+	ADD $32, R13, R13
+	ADD $32, R14, R14
+	ADD $32, R15, R15
+	ADD $64, R16, R16
+	SUBS $1, R11, R11
+	BNE loop
+
+tail:
+
+	// The last 1 to 15 elements, one at a time, on sums in memory.
+	ANDS $15, R5, R11
+	BEQ add
+	MOVD $sums-64(SP), R20
+	FMOVQ F0, 0(R20)
+	FMOVQ F1, 16(R20)
+	FMOVQ F2, 32(R20)
+	FMOVQ F3, 48(R20)
+	MOVD R12, R17
+	MOVD R16, R19
+	ANDS $15, R5, R11
+
+tail0:
+	MOVHU.P 2(R17), R21
+	FMOVS R21, F16
+	WORD $0x2e613a10 // shll v16.4s, v16.4h, #16
+	FMOVS.P 4(R19), F20
+	FMOVS 0(R20), F21
+	VFMLA V20.S4, V16.S4, V21.S4
+	FMOVS.P F21, 4(R20)
+	SUBS $1, R11, R11
+	BNE tail0
+	MOVD $sums-64(SP), R20
+	FMOVQ 0(R20), F0
+	FMOVQ 16(R20), F1
+	FMOVQ 32(R20), F2
+	FMOVQ 48(R20), F3
+	MOVD $sums-64(SP), R20
+	FMOVQ F4, 0(R20)
+	FMOVQ F5, 16(R20)
+	FMOVQ F6, 32(R20)
+	FMOVQ F7, 48(R20)
+	MOVD R13, R17
+	MOVD R16, R19
+	ANDS $15, R5, R11
+
+tail1:
+	MOVHU.P 2(R17), R21
+	FMOVS R21, F16
+	WORD $0x2e613a10 // shll v16.4s, v16.4h, #16
+	FMOVS.P 4(R19), F20
+	FMOVS 0(R20), F21
+	VFMLA V20.S4, V16.S4, V21.S4
+	FMOVS.P F21, 4(R20)
+	SUBS $1, R11, R11
+	BNE tail1
+	MOVD $sums-64(SP), R20
+	FMOVQ 0(R20), F4
+	FMOVQ 16(R20), F5
+	FMOVQ 32(R20), F6
+	FMOVQ 48(R20), F7
+	MOVD $sums-64(SP), R20
+	FMOVQ F8, 0(R20)
+	FMOVQ F9, 16(R20)
+	FMOVQ F10, 32(R20)
+	FMOVQ F11, 48(R20)
+	MOVD R14, R17
+	MOVD R16, R19
+	ANDS $15, R5, R11
+
+tail2:
+	MOVHU.P 2(R17), R21
+	FMOVS R21, F16
+	WORD $0x2e613a10 // shll v16.4s, v16.4h, #16
+	FMOVS.P 4(R19), F20
+	FMOVS 0(R20), F21
+	VFMLA V20.S4, V16.S4, V21.S4
+	FMOVS.P F21, 4(R20)
+	SUBS $1, R11, R11
+	BNE tail2
+	MOVD $sums-64(SP), R20
+	FMOVQ 0(R20), F8
+	FMOVQ 16(R20), F9
+	FMOVQ 32(R20), F10
+	FMOVQ 48(R20), F11
+	MOVD $sums-64(SP), R20
+	FMOVQ F12, 0(R20)
+	FMOVQ F13, 16(R20)
+	FMOVQ F14, 32(R20)
+	FMOVQ F15, 48(R20)
+	MOVD R15, R17
+	MOVD R16, R19
+	ANDS $15, R5, R11
+
+tail3:
+	MOVHU.P 2(R17), R21
+	FMOVS R21, F16
+	WORD $0x2e613a10 // shll v16.4s, v16.4h, #16
+	FMOVS.P 4(R19), F20
+	FMOVS 0(R20), F21
+	VFMLA V20.S4, V16.S4, V21.S4
+	FMOVS.P F21, 4(R20)
+	SUBS $1, R11, R11
+	BNE tail3
+	MOVD $sums-64(SP), R20
+	FMOVQ 0(R20), F12
+	FMOVQ 16(R20), F13
+	FMOVQ 32(R20), F14
+	FMOVQ 48(R20), F15
+
+add:
+
+	// Add the upper half of the sums to the lower, until one is left. Every NaN becomes the same one.
+	MOVD $0x7fc00000, R21
+	VDUP R21, V16.S4
+	MOVD R0, R11
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	VEXT $8, V0.B16, V0.B16, V21.B16
+	WORD $0x4e35d400 // fadd v0.4s, v0.4s, v21.4s
+	WORD $0x7e30d800 // faddp s0, v0.2s
+	WORD $0x4e20e415 // fcmeq v21.4s, v0.4s, v0.4s
+	VBIF V21.B16, V16.B16, V0.B16
+	FMOVS F0, 0(R11)
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	VEXT $8, V4.B16, V4.B16, V21.B16
+	WORD $0x4e35d484 // fadd v4.4s, v4.4s, v21.4s
+	WORD $0x7e30d884 // faddp s4, v4.2s
+	WORD $0x4e24e495 // fcmeq v21.4s, v4.4s, v4.4s
+	VBIF V21.B16, V16.B16, V4.B16
+	FMOVS F4, 4(R11)
+	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	VEXT $8, V8.B16, V8.B16, V21.B16
+	WORD $0x4e35d508 // fadd v8.4s, v8.4s, v21.4s
+	WORD $0x7e30d908 // faddp s8, v8.2s
+	WORD $0x4e28e515 // fcmeq v21.4s, v8.4s, v8.4s
+	VBIF V21.B16, V16.B16, V8.B16
+	FMOVS F8, 8(R11)
+	WORD $0x4e2ed58c // fadd v12.4s, v12.4s, v14.4s
+	WORD $0x4e2fd5ad // fadd v13.4s, v13.4s, v15.4s
+	WORD $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
+	VEXT $8, V12.B16, V12.B16, V21.B16
+	WORD $0x4e35d58c // fadd v12.4s, v12.4s, v21.4s
+	WORD $0x7e30d98c // faddp s12, v12.2s
+	WORD $0x4e2ce595 // fcmeq v21.4s, v12.4s, v12.4s
+	VBIF V21.B16, V16.B16, V12.B16
+	FMOVS F12, 12(R11)
+	ADD R1, R11, R11
+	RET
+
+// func dotBF16F32NEONT4(out *float32, stride int, w *byte, rowBytes int, x *float32, n int)
+TEXT ·dotBF16F32NEONT4(SB), NOSPLIT, $64-48
+	MOVD out+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD w+16(FP), R2
+	MOVD rowBytes+24(FP), R3
+	MOVD x+32(FP), R4
+	MOVD n+40(FP), R5
+	LSL $2, R5, R6
+	MOVD R2, R7
+	MOVD $0x2, R10
+
+tokens:
+	MOVD R7, R2
+	MOVD R0, R8
+	MOVD $0x2, R9
+
+rows:
+	MOVD R2, R12
+	ADD R3, R12, R13
+	MOVD R4, R14
+	ADD R6, R14, R15
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	LSR $4, R5, R11
+	CBZ R11, tail
+
+loop:
+	FMOVQ 0(R12), F20
+	WORD $0x2e613a90 // shll v16.4s, v20.4h, #16
+	FMOVQ 0(R13), F21
+	WORD $0x2e613ab1 // shll v17.4s, v21.4h, #16
+	FMOVQ 0(R14), F18
+	FMOVQ 0(R15), F19
+	VFMLA V18.S4, V16.S4, V0.S4
+	VFMLA V19.S4, V16.S4, V4.S4
+	VFMLA V18.S4, V17.S4, V8.S4
+	VFMLA V19.S4, V17.S4, V12.S4
+	WORD $0x6e613a90 // shll2 v16.4s, v20.8h, #16
+	WORD $0x6e613ab1 // shll2 v17.4s, v21.8h, #16
+	FMOVQ 16(R14), F18
+	FMOVQ 16(R15), F19
+	VFMLA V18.S4, V16.S4, V1.S4
+	VFMLA V19.S4, V16.S4, V5.S4
+	VFMLA V18.S4, V17.S4, V9.S4
+	VFMLA V19.S4, V17.S4, V13.S4
+	FMOVQ 16(R12), F20
+	WORD $0x2e613a90 // shll v16.4s, v20.4h, #16
+	FMOVQ 16(R13), F21
+	WORD $0x2e613ab1 // shll v17.4s, v21.4h, #16
+	FMOVQ 32(R14), F18
+	FMOVQ 32(R15), F19
+	VFMLA V18.S4, V16.S4, V2.S4
+	VFMLA V19.S4, V16.S4, V6.S4
+	VFMLA V18.S4, V17.S4, V10.S4
+	VFMLA V19.S4, V17.S4, V14.S4
+	WORD $0x6e613a90 // shll2 v16.4s, v20.8h, #16
+	WORD $0x6e613ab1 // shll2 v17.4s, v21.8h, #16
+	FMOVQ 48(R14), F18
+	FMOVQ 48(R15), F19
+	VFMLA V18.S4, V16.S4, V3.S4
+	VFMLA V19.S4, V16.S4, V7.S4
+	VFMLA V18.S4, V17.S4, V11.S4
+	VFMLA V19.S4, V17.S4, V15.S4
+	ADD $32, R12, R12
+	ADD $32, R13, R13
+	ADD $64, R14, R14
+	ADD $64, R15, R15
+	SUBS $1, R11, R11
+	BNE loop
+
+tail:
+
+	// The last 1 to 15 elements, one at a time, on sums in memory.
+	ANDS $15, R5, R11
+	BEQ add
+	MOVD $sums-64(SP), R19
+	FMOVQ F0, 0(R19)
+	FMOVQ F1, 16(R19)
+	FMOVQ F2, 32(R19)
+	FMOVQ F3, 48(R19)
+	MOVD R12, R16
+	MOVD R14, R17
+	ANDS $15, R5, R11
+
+tail0:
+	MOVHU.P 2(R16), R20
+	FMOVS R20, F16
+	WORD $0x2e613a10 // shll v16.4s, v16.4h, #16
+	FMOVS.P 4(R17), F18
+	FMOVS 0(R19), F20
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVS.P F20, 4(R19)
+	SUBS $1, R11, R11
+	BNE tail0
+	MOVD $sums-64(SP), R19
+	FMOVQ 0(R19), F0
+	FMOVQ 16(R19), F1
+	FMOVQ 32(R19), F2
+	FMOVQ 48(R19), F3
+	MOVD $sums-64(SP), R19
+	FMOVQ F4, 0(R19)
+	FMOVQ F5, 16(R19)
+	FMOVQ F6, 32(R19)
+	FMOVQ F7, 48(R19)
+	MOVD R12, R16
+	MOVD R15, R17
+	ANDS $15, R5, R11
+
+tail1:
+	MOVHU.P 2(R16), R20
+	FMOVS R20, F16
+	WORD $0x2e613a10 // shll v16.4s, v16.4h, #16
+	FMOVS.P 4(R17), F18
+	FMOVS 0(R19), F20
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVS.P F20, 4(R19)
+	SUBS $1, R11, R11
+	BNE tail1
+	MOVD $sums-64(SP), R19
+	FMOVQ 0(R19), F4
+	FMOVQ 16(R19), F5
+	FMOVQ 32(R19), F6
+	FMOVQ 48(R19), F7
+	MOVD $sums-64(SP), R19
+	FMOVQ F8, 0(R19)
+	FMOVQ F9, 16(R19)
+	FMOVQ F10, 32(R19)
+	FMOVQ F11, 48(R19)
+	MOVD R13, R16
+	MOVD R14, R17
+	ANDS $15, R5, R11
+
+tail2:
+	MOVHU.P 2(R16), R20
+	FMOVS R20, F16
+	WORD $0x2e613a10 // shll v16.4s, v16.4h, #16
+	FMOVS.P 4(R17), F18
+	FMOVS 0(R19), F20
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVS.P F20, 4(R19)
+	SUBS $1, R11, R11
+	BNE tail2
+	MOVD $sums-64(SP), R19
+	FMOVQ 0(R19), F8
+	FMOVQ 16(R19), F9
+	FMOVQ 32(R19), F10
+	FMOVQ 48(R19), F11
+	MOVD $sums-64(SP), R19
+	FMOVQ F12, 0(R19)
+	FMOVQ F13, 16(R19)
+	FMOVQ F14, 32(R19)
+	FMOVQ F15, 48(R19)
+	MOVD R13, R16
+	MOVD R15, R17
+	ANDS $15, R5, R11
+
+tail3:
+	MOVHU.P 2(R16), R20
+	FMOVS R20, F16
+	WORD $0x2e613a10 // shll v16.4s, v16.4h, #16
+	FMOVS.P 4(R17), F18
+	FMOVS 0(R19), F20
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVS.P F20, 4(R19)
+	SUBS $1, R11, R11
+	BNE tail3
+	MOVD $sums-64(SP), R19
+	FMOVQ 0(R19), F12
+	FMOVQ 16(R19), F13
+	FMOVQ 32(R19), F14
+	FMOVQ 48(R19), F15
+
+add:
+
+	// Add the upper half of the sums to the lower, until one is left. Every NaN becomes the same one.
+	MOVD $0x7fc00000, R20
+	VDUP R20, V16.S4
+	MOVD R0, R11
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	VEXT $8, V0.B16, V0.B16, V20.B16
+	WORD $0x4e34d400 // fadd v0.4s, v0.4s, v20.4s
+	WORD $0x7e30d800 // faddp s0, v0.2s
+	WORD $0x4e20e414 // fcmeq v20.4s, v0.4s, v0.4s
+	VBIF V20.B16, V16.B16, V0.B16
+	FMOVS F0, 0(R11)
+	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	VEXT $8, V8.B16, V8.B16, V20.B16
+	WORD $0x4e34d508 // fadd v8.4s, v8.4s, v20.4s
+	WORD $0x7e30d908 // faddp s8, v8.2s
+	WORD $0x4e28e514 // fcmeq v20.4s, v8.4s, v8.4s
+	VBIF V20.B16, V16.B16, V8.B16
+	FMOVS F8, 4(R11)
+	ADD R1, R11, R11
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	VEXT $8, V4.B16, V4.B16, V20.B16
+	WORD $0x4e34d484 // fadd v4.4s, v4.4s, v20.4s
+	WORD $0x7e30d884 // faddp s4, v4.2s
+	WORD $0x4e24e494 // fcmeq v20.4s, v4.4s, v4.4s
+	VBIF V20.B16, V16.B16, V4.B16
+	FMOVS F4, 0(R11)
+	WORD $0x4e2ed58c // fadd v12.4s, v12.4s, v14.4s
+	WORD $0x4e2fd5ad // fadd v13.4s, v13.4s, v15.4s
+	WORD $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
+	VEXT $8, V12.B16, V12.B16, V20.B16
+	WORD $0x4e34d58c // fadd v12.4s, v12.4s, v20.4s
+	WORD $0x7e30d98c // faddp s12, v12.2s
+	WORD $0x4e2ce594 // fcmeq v20.4s, v12.4s, v12.4s
+	VBIF V20.B16, V16.B16, V12.B16
+	FMOVS F12, 4(R11)
+	ADD R1, R11, R11
+	MOVD R2, R12
+	ADD R3, R12, R13
+	ADD R3, R13, R2
+	ADD $8, R0, R0
+	SUBS $1, R9, R9
+	BNE rows
+	ADD R1, R8, R0
+	ADD R1, R0, R0
+	MOVD R4, R14
+	ADD R6, R14, R15
+	ADD R6, R15, R4
+	SUBS $1, R10, R10
+	BNE tokens
+	RET
+
+// func quantize32NEON(q *int8, d *float32, sums *int32, x *float32, blocks int)
+TEXT ·quantize32NEON(SB), NOSPLIT, $0-40
+	MOVD q+0(FP), R0
+	MOVD d+8(FP), R1
+	MOVD sums+16(FP), R2
+	MOVD x+24(FP), R3
+	MOVD blocks+32(FP), R4
+	MOVD $0x7fffffff, R9
+	VDUP R9, V0.S4
+	MOVD $0x42fe0000, R9
+	VDUP R9, V1.S4
+
+block:
+
+	// The largest magnitude, as bits.
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	MOVD R3, R5
+	FMOVQ 0(R5), F4
+	FMOVQ 16(R5), F5
+	FMOVQ 32(R5), F6
+	FMOVQ 48(R5), F7
+	FMOVQ 64(R5), F8
+	FMOVQ 80(R5), F9
+	FMOVQ 96(R5), F10
+	FMOVQ 112(R5), F11
+	VAND V0.B16, V4.B16, V4.B16
+	VUMAX V4.S4, V12.S4, V12.S4
+	VAND V0.B16, V5.B16, V5.B16
+	VUMAX V5.S4, V13.S4, V13.S4
+	VAND V0.B16, V6.B16, V6.B16
+	VUMAX V6.S4, V14.S4, V14.S4
+	VAND V0.B16, V7.B16, V7.B16
+	VUMAX V7.S4, V15.S4, V15.S4
+	VAND V0.B16, V8.B16, V8.B16
+	VUMAX V8.S4, V12.S4, V12.S4
+	VAND V0.B16, V9.B16, V9.B16
+	VUMAX V9.S4, V13.S4, V13.S4
+	VAND V0.B16, V10.B16, V10.B16
+	VUMAX V10.S4, V14.S4, V14.S4
+	VAND V0.B16, V11.B16, V11.B16
+	VUMAX V11.S4, V15.S4, V15.S4
+	VUMAX V13.S4, V12.S4, V12.S4
+	VUMAX V15.S4, V14.S4, V14.S4
+	VUMAX V14.S4, V12.S4, V12.S4
+	WORD $0x6eb0a98c // umaxv s12, v12.4s
+
+	// Its scale. Of what is too small, infinite or NaN the quants become 0: NaN converts to 0.
+	FMOVS F12, R7
+	VMOVI $0, V3.B16
+	VMOVI $0, V2.B16
+	MOVD $0x4000000, R8
+	CMPW R8, R7
+	BLO scaled
+	MOVD $0x7fc00000, R9
+	VDUP R9, V2.S4
+	MOVD $0x7f800000, R8
+	CMPW R8, R7
+	BHS scaled
+	FDIVS F1, F12, F2
+	FDIVS F12, F1, F3
+
+scaled:
+	FMOVS.P F2, 4(R1)
+	MOVD R3, R5
+	FMOVQ 0(R5), F4
+	FMOVQ 16(R5), F5
+	FMOVQ 32(R5), F6
+	FMOVQ 48(R5), F7
+	FMOVQ 64(R5), F8
+	FMOVQ 80(R5), F9
+	FMOVQ 96(R5), F10
+	FMOVQ 112(R5), F11
+	WORD $0x4f839084 // fmul v4.4s, v4.4s, v3.s[0]
+	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
+	WORD $0x4f8390a5 // fmul v5.4s, v5.4s, v3.s[0]
+	WORD $0x4e21a8a5 // fcvtns v5.4s, v5.4s
+	WORD $0x4f8390c6 // fmul v6.4s, v6.4s, v3.s[0]
+	WORD $0x4e21a8c6 // fcvtns v6.4s, v6.4s
+	WORD $0x4f8390e7 // fmul v7.4s, v7.4s, v3.s[0]
+	WORD $0x4e21a8e7 // fcvtns v7.4s, v7.4s
+	WORD $0x4f839108 // fmul v8.4s, v8.4s, v3.s[0]
+	WORD $0x4e21a908 // fcvtns v8.4s, v8.4s
+	WORD $0x4f839129 // fmul v9.4s, v9.4s, v3.s[0]
+	WORD $0x4e21a929 // fcvtns v9.4s, v9.4s
+	WORD $0x4f83914a // fmul v10.4s, v10.4s, v3.s[0]
+	WORD $0x4e21a94a // fcvtns v10.4s, v10.4s
+	WORD $0x4f83916b // fmul v11.4s, v11.4s, v3.s[0]
+	WORD $0x4e21a96b // fcvtns v11.4s, v11.4s
+	VUZP1 V5.H8, V4.H8, V12.H8
+	VUZP1 V7.H8, V6.H8, V13.H8
+	VUZP1 V13.B16, V12.B16, V12.B16
+	FMOVQ F12, 0(R0)
+	VUZP1 V9.H8, V8.H8, V12.H8
+	VUZP1 V11.H8, V10.H8, V13.H8
+	VUZP1 V13.B16, V12.B16, V12.B16
+	FMOVQ F12, 16(R0)
+	ADD $32, R0, R0
+	VADD V5.S4, V4.S4, V4.S4
+	VADD V7.S4, V6.S4, V6.S4
+	VADD V6.S4, V4.S4, V4.S4
+	VADD V9.S4, V8.S4, V8.S4
+	VADD V11.S4, V10.S4, V10.S4
+	VADD V10.S4, V8.S4, V8.S4
+	VADD V8.S4, V4.S4, V4.S4
+	VADDV V4.S4, V4
+	FMOVS.P F4, 4(R2)
+	ADD $128, R3, R3
+	SUBS $1, R4, R4
+	BNE block
+	RET
+
+// func quantize256NEON(q *int8, d *float32, sums *int32, x *float32, blocks int)
+TEXT ·quantize256NEON(SB), NOSPLIT, $0-40
+	MOVD q+0(FP), R0
+	MOVD d+8(FP), R1
+	MOVD sums+16(FP), R2
+	MOVD x+24(FP), R3
+	MOVD blocks+32(FP), R4
+	MOVD $0x7fffffff, R9
+	VDUP R9, V0.S4
+	MOVD $0x42fe0000, R9
+	VDUP R9, V1.S4
+
+block:
+
+	// The largest magnitude, as bits.
+	VMOVI $0, V20.B16
+	VMOVI $0, V21.B16
+	VMOVI $0, V22.B16
+	VMOVI $0, V23.B16
+	MOVD R3, R5
+	MOVD $0x4, R6
+
+largest:
+	FMOVQ 0(R5), F4
+	FMOVQ 16(R5), F5
+	FMOVQ 32(R5), F6
+	FMOVQ 48(R5), F7
+	FMOVQ 64(R5), F8
+	FMOVQ 80(R5), F9
+	FMOVQ 96(R5), F10
+	FMOVQ 112(R5), F11
+	FMOVQ 128(R5), F12
+	FMOVQ 144(R5), F13
+	FMOVQ 160(R5), F14
+	FMOVQ 176(R5), F15
+	FMOVQ 192(R5), F16
+	FMOVQ 208(R5), F17
+	FMOVQ 224(R5), F18
+	FMOVQ 240(R5), F19
+	VAND V0.B16, V4.B16, V4.B16
+	VUMAX V4.S4, V20.S4, V20.S4
+	VAND V0.B16, V5.B16, V5.B16
+	VUMAX V5.S4, V21.S4, V21.S4
+	VAND V0.B16, V6.B16, V6.B16
+	VUMAX V6.S4, V22.S4, V22.S4
+	VAND V0.B16, V7.B16, V7.B16
+	VUMAX V7.S4, V23.S4, V23.S4
+	VAND V0.B16, V8.B16, V8.B16
+	VUMAX V8.S4, V20.S4, V20.S4
+	VAND V0.B16, V9.B16, V9.B16
+	VUMAX V9.S4, V21.S4, V21.S4
+	VAND V0.B16, V10.B16, V10.B16
+	VUMAX V10.S4, V22.S4, V22.S4
+	VAND V0.B16, V11.B16, V11.B16
+	VUMAX V11.S4, V23.S4, V23.S4
+	VAND V0.B16, V12.B16, V12.B16
+	VUMAX V12.S4, V20.S4, V20.S4
+	VAND V0.B16, V13.B16, V13.B16
+	VUMAX V13.S4, V21.S4, V21.S4
+	VAND V0.B16, V14.B16, V14.B16
+	VUMAX V14.S4, V22.S4, V22.S4
+	VAND V0.B16, V15.B16, V15.B16
+	VUMAX V15.S4, V23.S4, V23.S4
+	VAND V0.B16, V16.B16, V16.B16
+	VUMAX V16.S4, V20.S4, V20.S4
+	VAND V0.B16, V17.B16, V17.B16
+	VUMAX V17.S4, V21.S4, V21.S4
+	VAND V0.B16, V18.B16, V18.B16
+	VUMAX V18.S4, V22.S4, V22.S4
+	VAND V0.B16, V19.B16, V19.B16
+	VUMAX V19.S4, V23.S4, V23.S4
+	ADD $256, R5, R5
+	SUBS $1, R6, R6
+	BNE largest
+	VUMAX V21.S4, V20.S4, V20.S4
+	VUMAX V23.S4, V22.S4, V22.S4
+	VUMAX V22.S4, V20.S4, V20.S4
+	WORD $0x6eb0aa94 // umaxv s20, v20.4s
+
+	// Its scale. Of what is too small, infinite or NaN the quants become 0: NaN converts to 0.
+	FMOVS F20, R7
+	VMOVI $0, V3.B16
+	VMOVI $0, V2.B16
+	MOVD $0x4000000, R8
+	CMPW R8, R7
+	BLO scaled
+	MOVD $0x7fc00000, R9
+	VDUP R9, V2.S4
+	MOVD $0x7f800000, R8
+	CMPW R8, R7
+	BHS scaled
+	FDIVS F1, F20, F2
+	FDIVS F20, F1, F3
+
+scaled:
+	FMOVS.P F2, 4(R1)
+	MOVD R3, R5
+	MOVD $0x4, R6
+
+quants:
+	FMOVQ 0(R5), F4
+	FMOVQ 16(R5), F5
+	FMOVQ 32(R5), F6
+	FMOVQ 48(R5), F7
+	FMOVQ 64(R5), F8
+	FMOVQ 80(R5), F9
+	FMOVQ 96(R5), F10
+	FMOVQ 112(R5), F11
+	FMOVQ 128(R5), F12
+	FMOVQ 144(R5), F13
+	FMOVQ 160(R5), F14
+	FMOVQ 176(R5), F15
+	FMOVQ 192(R5), F16
+	FMOVQ 208(R5), F17
+	FMOVQ 224(R5), F18
+	FMOVQ 240(R5), F19
+	WORD $0x4f839084 // fmul v4.4s, v4.4s, v3.s[0]
+	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
+	WORD $0x4f8390a5 // fmul v5.4s, v5.4s, v3.s[0]
+	WORD $0x4e21a8a5 // fcvtns v5.4s, v5.4s
+	WORD $0x4f8390c6 // fmul v6.4s, v6.4s, v3.s[0]
+	WORD $0x4e21a8c6 // fcvtns v6.4s, v6.4s
+	WORD $0x4f8390e7 // fmul v7.4s, v7.4s, v3.s[0]
+	WORD $0x4e21a8e7 // fcvtns v7.4s, v7.4s
+	WORD $0x4f839108 // fmul v8.4s, v8.4s, v3.s[0]
+	WORD $0x4e21a908 // fcvtns v8.4s, v8.4s
+	WORD $0x4f839129 // fmul v9.4s, v9.4s, v3.s[0]
+	WORD $0x4e21a929 // fcvtns v9.4s, v9.4s
+	WORD $0x4f83914a // fmul v10.4s, v10.4s, v3.s[0]
+	WORD $0x4e21a94a // fcvtns v10.4s, v10.4s
+	WORD $0x4f83916b // fmul v11.4s, v11.4s, v3.s[0]
+	WORD $0x4e21a96b // fcvtns v11.4s, v11.4s
+	WORD $0x4f83918c // fmul v12.4s, v12.4s, v3.s[0]
+	WORD $0x4e21a98c // fcvtns v12.4s, v12.4s
+	WORD $0x4f8391ad // fmul v13.4s, v13.4s, v3.s[0]
+	WORD $0x4e21a9ad // fcvtns v13.4s, v13.4s
+	WORD $0x4f8391ce // fmul v14.4s, v14.4s, v3.s[0]
+	WORD $0x4e21a9ce // fcvtns v14.4s, v14.4s
+	WORD $0x4f8391ef // fmul v15.4s, v15.4s, v3.s[0]
+	WORD $0x4e21a9ef // fcvtns v15.4s, v15.4s
+	WORD $0x4f839210 // fmul v16.4s, v16.4s, v3.s[0]
+	WORD $0x4e21aa10 // fcvtns v16.4s, v16.4s
+	WORD $0x4f839231 // fmul v17.4s, v17.4s, v3.s[0]
+	WORD $0x4e21aa31 // fcvtns v17.4s, v17.4s
+	WORD $0x4f839252 // fmul v18.4s, v18.4s, v3.s[0]
+	WORD $0x4e21aa52 // fcvtns v18.4s, v18.4s
+	WORD $0x4f839273 // fmul v19.4s, v19.4s, v3.s[0]
+	WORD $0x4e21aa73 // fcvtns v19.4s, v19.4s
+	VUZP1 V5.H8, V4.H8, V20.H8
+	VUZP1 V7.H8, V6.H8, V21.H8
+	VUZP1 V21.B16, V20.B16, V20.B16
+	FMOVQ F20, 0(R0)
+	VUZP1 V9.H8, V8.H8, V20.H8
+	VUZP1 V11.H8, V10.H8, V21.H8
+	VUZP1 V21.B16, V20.B16, V20.B16
+	FMOVQ F20, 16(R0)
+	VUZP1 V13.H8, V12.H8, V20.H8
+	VUZP1 V15.H8, V14.H8, V21.H8
+	VUZP1 V21.B16, V20.B16, V20.B16
+	FMOVQ F20, 32(R0)
+	VUZP1 V17.H8, V16.H8, V20.H8
+	VUZP1 V19.H8, V18.H8, V21.H8
+	VUZP1 V21.B16, V20.B16, V20.B16
+	FMOVQ F20, 48(R0)
+	ADD $64, R0, R0
+	VADD V5.S4, V4.S4, V4.S4
+	VADD V7.S4, V6.S4, V6.S4
+	VADD V6.S4, V4.S4, V4.S4
+	VADD V9.S4, V8.S4, V8.S4
+	VADD V11.S4, V10.S4, V10.S4
+	VADD V10.S4, V8.S4, V8.S4
+	VADD V13.S4, V12.S4, V12.S4
+	VADD V15.S4, V14.S4, V14.S4
+	VADD V14.S4, V12.S4, V12.S4
+	VADD V17.S4, V16.S4, V16.S4
+	VADD V19.S4, V18.S4, V18.S4
+	VADD V18.S4, V16.S4, V16.S4
+	VADDP V8.S4, V4.S4, V4.S4
+	VADDP V16.S4, V12.S4, V12.S4
+	VADDP V12.S4, V4.S4, V4.S4
+	FMOVQ.P F4, 16(R2)
+	ADD $256, R5, R5
+	SUBS $1, R6, R6
+	BNE quants
+	ADD $1024, R3, R3
+	SUBS $1, R4, R4
+	BNE block
+	RET

@@ -183,3 +183,27 @@ func dotQ6KQ8KNEONT12(out *float32, stride int, w *byte, x *uint32, scratch *byt
 
 // dotIQ4XSQ8KNEONT12 multiplies strips of weights with a tile of 12 tokens: see dotStrips.
 func dotIQ4XSQ8KNEONT12(out *float32, stride int, w *byte, x *uint32, scratch *byte, blocks int, strips int)
+
+// dotF32F32NEONT1 multiplies 4 rows of weights with 1 tokens: see dotRows.
+func dotF32F32NEONT1(out *float32, stride int, w *byte, rowBytes int, x *float32, n int)
+
+// dotF32F32NEONT4 multiplies 4 rows of weights with 4 tokens: see dotRows.
+func dotF32F32NEONT4(out *float32, stride int, w *byte, rowBytes int, x *float32, n int)
+
+// dotF16F32NEONT1 multiplies 4 rows of weights with 1 tokens: see dotRows.
+func dotF16F32NEONT1(out *float32, stride int, w *byte, rowBytes int, x *float32, n int)
+
+// dotF16F32NEONT4 multiplies 4 rows of weights with 4 tokens: see dotRows.
+func dotF16F32NEONT4(out *float32, stride int, w *byte, rowBytes int, x *float32, n int)
+
+// dotBF16F32NEONT1 multiplies 4 rows of weights with 1 tokens: see dotRows.
+func dotBF16F32NEONT1(out *float32, stride int, w *byte, rowBytes int, x *float32, n int)
+
+// dotBF16F32NEONT4 multiplies 4 rows of weights with 4 tokens: see dotRows.
+func dotBF16F32NEONT4(out *float32, stride int, w *byte, rowBytes int, x *float32, n int)
+
+// quantize32NEON quantizes blocks of 32 activations: see quantizer.
+func quantize32NEON(q *int8, d *float32, sums *int32, x *float32, blocks int)
+
+// quantize256NEON quantizes blocks of 256 activations: see quantizer.
+func quantize256NEON(q *int8, d *float32, sums *int32, x *float32, blocks int)

@@ -161,6 +161,12 @@ func (a *asm) xor(d, n, m vec)                { a.line("VEOR %s, %s, %s", m.b(),
 func (a *asm) addS(d, n, m vec)               { a.line("VADD %s, %s, %s", m.s(), n.s(), d.s()) }
 func (a *asm) subS(d, n, m vec)               { a.line("VSUB %s, %s, %s", m.s(), n.s(), d.s()) }
 func (a *asm) subB(d, n, m vec)               { a.line("VSUB %s, %s, %s", m.b(), n.b(), d.b()) }
+func (a *asm) umax(d, n, m vec)               { a.line("VUMAX %s, %s, %s", m.s(), n.s(), d.s()) }
+func (a *asm) addp(d, n, m vec)               { a.line("VADDP %s, %s, %s", m.s(), n.s(), d.s()) }
+func (a *asm) addv(d, n vec)                  { a.line("VADDV %s, %v", n.s(), d) }
+func (a *asm) low8(d, n, m vec)               { a.line("VUZP1 %s, %s, %s", m.b(), n.b(), d.b()) }
+func (a *asm) low16(d, n, m vec)              { a.line("VUZP1 %v.H8, %v.H8, %v.H8", m, n, d) }
+func (a *asm) swapHalves(d, n vec)            { a.line("VEXT $8, %s, %s, %s", n.b(), n.b(), d.b()) }
 func (a *asm) fmla(d, n, m vec)               { a.line("VFMLA %s, %s, %s", m.s(), n.s(), d.s()) }
 func (a *asm) fmls(d, n, m vec)               { a.line("VFMLS %s, %s, %s", m.s(), n.s(), d.s()) }
 func (a *asm) dup(d, n vec, lane int)         { a.line("VDUP %v.S[%d], %s", n, lane, d.s()) }
@@ -168,6 +174,8 @@ func (a *asm) dupGP(d vec, r gp)              { a.line("VDUP %v, %s", r, d.s()) 
 func (a *asm) uxtl(d, n vec)                  { a.line("VUXTL %v.H4, %s", n, d.s()) }
 func (a *asm) look(d, table, index vec)       { a.line("VTBL %s, [%s], %s", index.b(), table.b(), d.b()) }
 func (a *asm) loadEach(d vec, from gp, n int) { a.line("VLD1R.P %d(%v), [%s]", n, from, d.s()) }
+
+// low8 and low16 keep the low halves of the lanes of n, then of m (UZP1).
 
 // insert sets the bits of d that mask has to those of n (BIT).
 func (a *asm) insert(d, n, mask vec) { a.line("VBIT %s, %s, %s", mask.b(), n.b(), d.b()) }

@@ -31,6 +31,7 @@ func (a *asm) fcmeq(d, n, m vec) { a.same3(0x4e20e400, "fcmeq", d, n, m) }
 func (a *asm) fcmgt(d, n, m vec) { a.same3(0x6ea0e400, "fcmgt", d, n, m) }
 func (a *asm) mul(d, n, m vec)   { a.same3(0x4ea09c00, "mul", d, n, m) }
 func (a *asm) mla(d, n, m vec)   { a.same3(0x4ea09400, "mla", d, n, m) }
+func (a *asm) fcvtns(d, n vec)   { a.same2(0x4e21a800, "fcvtns", d, n) }
 func (a *asm) scvtf(d, n vec)    { a.same2(0x4e21d800, "scvtf", d, n) }
 
 // scvtfFixed converts integers that count 1/2^bits. Bits 22 to 16 hold 64 - bits.
@@ -47,10 +48,13 @@ func (a *asm) sshr(d, n vec, by int) {
 	a.word(0x4f000400|uint32(64-by)<<16, d, n, 0, "sshr v%d.4s, v%d.4s, #%d", d, n, by)
 }
 
-// ushrH shifts 16-bit lanes right. Bits 22 to 16 hold 32 - by.
-func (a *asm) ushrH(d, n vec, by int) {
-	a.word(0x6f000400|uint32(32-by)<<16, d, n, 0, "ushr v%d.8h, v%d.8h, #%d", d, n, by)
-}
+// umaxv and faddpS leave one dword: the largest of four unsigned ones, the sum of the two lowest floats.
+func (a *asm) umaxv(d, n vec)  { a.word(0x6eb0a800, d, n, 0, "umaxv s%d, v%d.4s", d, n) }
+func (a *asm) faddpS(d, n vec) { a.word(0x7e30d800, d, n, 0, "faddp s%d, v%d.2s", d, n) }
+
+// shll shifts the four 16-bit lanes in the low or, as shll2, in the high half of n to the top of dwords.
+func (a *asm) shll(d, n vec)  { a.word(0x2e613800, d, n, 0, "shll v%d.4s, v%d.4h, #16", d, n) }
+func (a *asm) shll2(d, n vec) { a.word(0x6e613800, d, n, 0, "shll2 v%d.4s, v%d.8h, #16", d, n) }
 
 // fcvtl widens the four halves in the low or, as fcvtl2, in the high half of n.
 func (a *asm) fcvtl(d, n vec)  { a.word(0x0e217800, d, n, 0, "fcvtl v%d.4s, v%d.4h", d, n) }

@@ -34,6 +34,12 @@ func main() {
 			block256(a, f, tokens)
 		}
 	}
+	for _, f := range floatDTypes {
+		dotFloat(a, f, 1)
+		dotFloat(a, f, 4)
+	}
+	quantize(a, 32)
+	quantize(a, 256)
 	if err := a.write(*out, "neon_arm64.s", "stubs_arm64.go"); err != nil {
 		fmt.Fprintln(os.Stderr, "neon:", err)
 		os.Exit(1)
