@@ -63,7 +63,7 @@ bench: build ## Go benchmarks, then prompt and decode speed of the model; THREAD
 	go test -run='^$$' -bench=. -benchmem ./...
 	@model=$$($(FETCHMODEL)) && set -x && build/realm bench -m "$$model" -p 512 -n 128 -t $(THREADS)
 
-# PEER takes flags of tools/benchpeer, such as -quick, -force, -rounds 7, -backend haswell.
+# PEER takes flags of tools/benchpeer, such as -quick, -force, -rounds 7, or -backend haswell -cpu avx2: AVX2 on both sides.
 bench-peer: build ## compare with llama.cpp in node-llama-cpp on a quiet machine: a table and build/bench-peer.json
 	go run -C tools ./benchpeer $(PEER)
 

@@ -45,8 +45,8 @@ const (
 	lineBytes   = 512                   // what memory to be read is a multiple of
 )
 
-// Instructions names what Measure measures with.
-func Instructions() string { return probeOf(cpu.Chosen()).names }
+// Instructions names the set of kernels that package cpu has chosen, and what Measure measures with for it.
+func Instructions() string { return cpu.Chosen().String() + ": " + probeOf(cpu.Chosen()).names }
 
 // Measure finds the rates of each number of threads. It reads memory of its own, of about size bytes, in huge pages
 // where the system has them: what the processor's caches hold of that many bytes, they hold here too.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/realm-ai/realm/internal/cpu"
@@ -33,8 +34,8 @@ func TestRead(t *testing.T) {
 }
 
 func TestMeasure(t *testing.T) {
-	if Instructions() == "" {
-		t.Error("no name")
+	if set, names, _ := strings.Cut(Instructions(), ": "); set != cpu.Chosen().String() || names == "" {
+		t.Errorf("instructions %q", Instructions())
 	}
 	rates, err := Measure(t.Context(), 1<<20, 1, 2)
 	if err != nil || len(rates) != 2 {

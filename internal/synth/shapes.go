@@ -45,20 +45,25 @@ var shapes = append([]modelShape{
 		fileType: 15, vocab: func() vocabulary { return spmVocabulary(32000) }, untied: true,
 		dtype: func(matrix string, i int) quant.DType { return q4KM(matrix, i, 22) },
 	},
-	{
-		// SmolLM2-135M-Instruct in Q4_1, whose rows of 576 no K-quant fits: 272 tensors. The embedding is the output too
-		// and is kept in Q8_0.
-		name: "smollm2-135m-q4_1", arch: "llama",
+	smolLM2("smollm2-135m-q4_1", quant.Q4_1, 3),
+	smolLM2("smollm2-135m-q4_0", quant.Q4_0, 2),
+}, tinyShapes()...)
+
+// smolLM2 is SmolLM2-135M-Instruct, whose rows of 576 no K-quant fits: 272 tensors. The embedding is the output too and is
+// kept in Q8_0.
+func smolLM2(name string, dtype quant.DType, fileType uint32) modelShape {
+	return modelShape{
+		name: name, arch: "llama",
 		layers: 30, embedding: 576, ff: 1536, heads: 9, kvHeads: 3, headDim: 64, context: 8192, ropeBase: 100000,
-		fileType: 3, vocab: func() vocabulary { return bpeVocabulary("smollm", 49152, smolSpecials, 1, 2) },
+		fileType: fileType, vocab: func() vocabulary { return bpeVocabulary("smollm", 49152, smolSpecials, 1, 2) },
 		dtype: func(matrix string, _ int) quant.DType {
 			if matrix == "token_embd" {
 				return quant.Q8_0
 			}
-			return quant.Q4_1
+			return dtype
 		},
-	},
-}, tinyShapes()...)
+	}
+}
 
 // q4KM is where llama.cpp's Q4_K_M recipe spends more bits (llama_tensor_get_type_impl in llama-quant.cpp, for a llama
 // model of this size): the output, and attn_v and ffn_down in the first and last eighth of the layers and in every

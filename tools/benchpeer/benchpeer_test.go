@@ -2,6 +2,9 @@ package main
 
 import (
 	"math"
+	"os"
+	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -95,15 +98,20 @@ func TestNewest(t *testing.T) {
 
 func TestParseResult(t *testing.T) {
 	bench, err := parseResult([]byte(`{"prefill_tps":null,"decode_tps":12.5,"decode_tps_samples":[12.5],"load_ms":3,`+
-		`"prepare_ms":4,"peak_bytes":30,"resident_bytes":20,"anonymous_bytes":10,"model":{"file":"x"}}`), false)
-	want := measurement{LoadMS: 3, PrepareMS: 4, DecodeTPS: 12.5, Peak: 30, Resident: 20, Anonymous: 10}
-	if err != nil || bench != want {
+		`"prepare_ms":4,"peak_bytes":30,"resident_bytes":20,"anonymous_bytes":10,"model":{"file":"x"},`+
+		`"decode_tps_bound":{"tps":25,"by":"memory","share":0.5},"limits":{"instructions":"avx2: a","bytes":9,`+
+		`"rates":[{"threads":1,"read_bytes_per_second":1,"int8_ops_per_second":2,"float32_ops_per_second":3}]}}`), false)
+	want := measurement{
+		LoadMS: 3, PrepareMS: 4, DecodeTPS: 12.5, Peak: 30, Resident: 20, Anonymous: 10,
+		DecodeBound: &bound{25, "memory"}, Limits: &limits{"avx2: a", 9, []rates{{1, 1, 2, 3}}},
+	}
+	if err != nil || !reflect.DeepEqual(bench, want) {
 		t.Errorf("bench: %+v, %v, want %+v", bench, err, want)
 	}
 	run, err := parseResult([]byte(`{"text":"","timings":{"load_ms":3,"prepare_ms":4,"prefill_ms":5,"decode_ms":6},`+
 		`"memory":{"peak_bytes":30,"resident_bytes":20,"anonymous_bytes":10}}`), true)
 	want = measurement{LoadMS: 3, PrepareMS: 4, WarmupMS: 5, Peak: 30, Resident: 20, Anonymous: 10}
-	if err != nil || run != want {
+	if err != nil || !reflect.DeepEqual(run, want) {
 		t.Errorf("run: %+v, %v, want %+v", run, err, want)
 	}
 	for _, isRun := range []bool{false, true} {
@@ -116,7 +124,7 @@ func TestParseResult(t *testing.T) {
 // TestPlan checks that sides turn, and that the full plan has every row that was asked for.
 func TestPlan(t *testing.T) {
 	p, err := newPlan(config{api: true})
-	if err != nil || p.rounds != 5 || len(p.models) != 2 {
+	if err != nil || p.rounds != 5 || len(p.models) != 3 {
 		t.Fatalf("%+v, %v", p, err)
 	}
 	first := map[side]int{}
@@ -136,11 +144,16 @@ func TestPlan(t *testing.T) {
 			names = append(names, m.name)
 		}
 	}
-	want := "prefill 512, decode 128, decode 128 @ 1024, decode 32, 4 sequences, decode 32, 8 sequences, " +
-		"decode 32, 16 sequences, resident after 512+128, peak after 512+128, load, first, load to first token, first, " +
-		"load, warm, load to first token, warm"
+	want := "prefill 512, decode 128, decode 128 @ 1024, prefill 192 @ 8000, decode 128 @ 8000, decode 32, 4 sequences, decode 32, 8 sequences, " +
+		"decode 32, 16 sequences, resident after 512+128, peak after 512+128, resident by file and cache, load, first, load to first token, first, " +
+		"load, cold, load to first token, cold, load, warm, load to first token, warm"
 	if got := strings.Join(names, ", "); got != want {
 		t.Errorf("metrics:\n%s\nwant\n%s", got, want)
+	}
+	for _, task := range p.tasks {
+		if task.name == "deep" && (p.at(task, models[0], 2) || !p.at(task, models[1], slices.Max(p.threads)) || p.at(task, models[1], 0)) {
+			t.Error("a depth of 8000 is for models that have it, and for the greatest number of threads")
+		}
 	}
 	if _, err := newPlan(config{model: "none"}); err == nil {
 		t.Error("no error for an unknown model")
@@ -163,6 +176,11 @@ func TestTable(t *testing.T) {
 				Model: p.models[0].shape, Threads: threads, Task: "speed", Side: s, Round: i,
 				Result: measurement{PrefillTPS: speed * 2, DecodeTPS: speed / float64(k+1), Backend: "zen4"},
 			})
+			if s == sideRealm {
+				result := &samples[len(samples)-1].Result
+				result.DecodeBound = &bound{speed * 2, "memory"}
+				result.Limits = &limits{"avx2: a", 9, []rates{{Threads: 1, Read: 1e9}, {Threads: threads, Read: 2.5e9}}}
+			}
 		}
 	}
 	peer := &installed{version: "3.1.2", release: "b1"}
@@ -173,14 +191,44 @@ func TestTable(t *testing.T) {
 	}
 	squeezed := strings.Join(strings.Fields(out.String()), " ")
 	for _, want := range []string{
-		"decode 32 tokens/s 20.0 10.0 2.00 -",
-		"prefill 128 tokens/s 40.0 40.0 1.00 -",
+		"decode 32 tokens/s 20.0 10.0 2.00 - 40.0 by memory 50% 2.5",
+		"prefill 128 tokens/s 40.0 40.0 1.00 - - - -", "avx2: a",
 		"MiB, less is better",
 		"node-llama-cpp 3.1.2 (llama.cpp b1, backend zen4, driven from C",
 		"7 disturbed samples discarded", "FORCED", "QUICK",
 	} {
 		if !strings.Contains(squeezed, want) {
 			t.Errorf("%q is not in\n%s", want, out.String())
+		}
+	}
+}
+
+// TestReady: the first load finds nothing of Realm's, a cold one what the first has left.
+func TestReady(t *testing.T) {
+	root := t.TempDir()
+	r := &runner{root: root}
+	write := func(path string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("x"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept := filepath.Join(r.cache(), "packed", "image")
+	write(filepath.Join(root, models[0].path()))
+	for _, tc := range []struct {
+		load load
+		side side
+		want bool
+	}{{loadFirst, sidePeer, true}, {loadCold, sideRealm, true}, {loadWarm, sideRealm, true}, {loadFirst, sideRealm, false}} {
+		write(kept)
+		if err := r.ready(models[0], task{load: tc.load}, tc.side); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(kept); (err == nil) != tc.want {
+			t.Errorf("load %d of %s: the cache is there: %v, want %v", tc.load, tc.side, err == nil, tc.want)
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 
 // evict drops a file from the page cache (posix_fadvise(2)), as if it had never been read.
 func evict(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}

@@ -186,6 +186,16 @@ func (p *installed) build(ctx context.Context, root string) error {
 	return nil
 }
 
+// backends names the CPU backends that the package has, by what stands in the names of their files.
+func (p *installed) backends(root string) ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(root, p.libraries, "libggml-cpu-*.so"))
+	var names []string
+	for _, file := range files {
+		names = append(names, strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), "libggml-cpu-"), ".so"))
+	}
+	return names, err
+}
+
 // writeModel writes a synthetic model unless it is there already: the same shape gives the same bytes.
 func writeModel(ctx context.Context, root string, m model, progress io.Writer) error {
 	if _, err := os.Stat(filepath.Join(root, m.path())); err == nil {

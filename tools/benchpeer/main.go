@@ -24,6 +24,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 )
 
@@ -34,7 +35,8 @@ type config struct {
 	force   bool
 	rounds  int    // alternations; 0 is the default of the plan
 	version string // of node-llama-cpp; "" is the newest 3.x
-	backend string // the peer's CPU backend, such as "haswell"; "" is the one that it chooses
+	backend string // the peer's CPU backend, such as "haswell"; "" is the one that it chooses; "list" lists them
+	cpu     string // Realm's kernels, as REALM_CPU asks for them; "" is the best
 	model   string // the only model to measure; "" is all
 	noPool  bool   // the peer's graphs start threads of their own
 	api     bool   // measure the peer's public API too
@@ -48,7 +50,8 @@ func main() {
 	flag.IntVar(&c.rounds, "rounds", 0, "alternations; 0 for 5, or 2 with -quick")
 	flag.StringVar(&c.version, "version", "", "version of node-llama-cpp; empty for the newest 3.x")
 	flag.StringVar(&c.backend, "backend", "",
-		"CPU backend of the peer's libraries, such as haswell for AVX2; REALM_CPU does the like for Realm")
+		"CPU backend of the peer's libraries, such as haswell for AVX2; list prints those that the package has")
+	flag.StringVar(&c.cpu, "cpu", os.Getenv("REALM_CPU"), "Realm's kernels, such as avx2; empty for the best")
 	flag.BoolVar(&c.noPool, "no-pool", false,
 		"make the peer's libraries start and join threads for each graph, where they share a pool otherwise")
 	flag.StringVar(&c.model, "model", "", "the only synthetic model to measure")
@@ -82,7 +85,7 @@ func run(ctx context.Context, c config, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if !c.force {
+	if !c.force && c.backend != "list" {
 		// The installation comes later: it would be in vain, and makes the machine busy itself.
 		if err := checkQuiet(ctx); err != nil {
 			return err
@@ -92,17 +95,25 @@ func run(ctx context.Context, c config, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if c.backend == "list" {
+		names, err := peer.backends(root)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(out, strings.Join(names, "\n"))
+		return err
+	}
 	for _, m := range p.models {
 		if err := writeModel(ctx, root, m, progress); err != nil {
 			return err
 		}
 	}
-	r := &runner{root: root, peer: peer, force: c.force, backend: c.backend, noPool: c.noPool, progress: progress}
+	r := &runner{root: root, peer: peer, force: c.force, backend: c.backend, cpu: c.cpu, noPool: c.noPool, progress: progress}
 	samples, err := r.runAll(ctx, p)
 	if err != nil {
 		return err
 	}
-	report := newReport(c, p, peer, describeMachine(ctx, root), samples, r.discarded)
+	report := newReport(c, p, peer, describeMachine(ctx, root, c.cpu), samples, r.discarded)
 	if err := report.writeTable(out); err != nil {
 		return err
 	}

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,6 +29,31 @@ type measurement struct {
 	Anonymous  int64   `json:"anonymous_bytes"`
 	Backend    string  `json:"backend,omitempty"` // the peer's libggml-cpu-*.so
 	System     string  `json:"system,omitempty"`  // what llama.cpp says of the CPU
+
+	// What Realm found that the machine allows, right after the speeds.
+	PrefillBound *bound  `json:"prefill_tps_bound,omitempty"`
+	DecodeBound  *bound  `json:"decode_tps_bound,omitempty"`
+	Limits       *limits `json:"limits,omitempty"`
+}
+
+// bound is a speed that the machine allows.
+type bound struct {
+	TPS float64 `json:"tps"`
+	By  string  `json:"by"` // "memory" or "arithmetic"
+}
+
+// limits are the machine's rates, the last of them at the sample's number of threads.
+type limits struct {
+	Instructions string  `json:"instructions"` // "avx2: " and so on
+	Bytes        int64   `json:"bytes"`
+	Rates        []rates `json:"rates"`
+}
+
+type rates struct {
+	Threads int     `json:"threads"`
+	Read    float64 `json:"read_bytes_per_second"`
+	Ints    float64 `json:"int8_ops_per_second"`
+	Floats  float64 `json:"float32_ops_per_second"`
 }
 
 // sample is one run of one program.
@@ -37,7 +64,8 @@ type sample struct {
 	Side    side        `json:"side"`
 	Round   int         `json:"round"`
 	Command string      `json:"command"`
-	Others  float64     `json:"others_cpus"` // CPUs that other processes kept busy meanwhile
+	Others  float64     `json:"others_cpus"`  // CPUs that other processes kept busy meanwhile
+	Needed  int64       `json:"needed_bytes"` // of the model's file, and of keys and values that the task leaves
 	Result  measurement `json:"result"`
 }
 
@@ -50,6 +78,7 @@ type runner struct {
 	peer      *installed
 	force     bool
 	backend   string
+	cpu       string // Realm's kernels; "" is the best
 	noPool    bool
 	progress  io.Writer
 	discarded int // samples thrown away since others were busy
@@ -62,7 +91,7 @@ func (r *runner) runAll(ctx context.Context, p plan) ([]sample, error) {
 		for _, m := range p.models {
 			for _, threads := range p.threads {
 				for _, t := range p.tasks {
-					if !p.at(t, threads) {
+					if !p.at(t, m, threads) {
 						continue
 					}
 					fmt.Fprintf(r.progress, "benchpeer: round %d of %d: %s, %d threads, %s\n",
@@ -102,15 +131,20 @@ func (r *runner) quietSample(ctx context.Context, m model, threads int, t task, 
 
 // sample runs one program and returns how long that took.
 func (r *runner) sample(ctx context.Context, m model, threads int, t task, s side) (sample, time.Duration, error) {
-	if t.cold {
-		if err := r.forget(m); err != nil {
-			return sample{}, 0, err
-		}
+	if err := r.ready(m, t, s); err != nil {
+		return sample{}, 0, err
+	}
+	file, err := os.Stat(filepath.Join(r.root, m.path()))
+	if err != nil {
+		return sample{}, 0, err
 	}
 	args := r.arguments(m, threads, t, s)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = r.root
 	cmd.Env = append(os.Environ(), "REALM_CACHE="+r.cache())
+	if r.cpu != "" {
+		cmd.Env = append(cmd.Env, "REALM_CPU="+r.cpu)
+	}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 
@@ -132,14 +166,18 @@ func (r *runner) sample(ctx context.Context, m model, threads int, t task, s sid
 	if err != nil {
 		return sample{}, 0, err
 	}
-	result, err := parseResult(stdout.Bytes(), t.load && s == sideRealm)
+	result, err := parseResult(stdout.Bytes(), t.load != noLoad && s == sideRealm)
 	if err != nil {
 		return sample{}, 0, fmt.Errorf("%s: %w", line, err)
+	}
+	if l := result.Limits; l != nil && r.cpu != "" && !strings.HasPrefix(l.Instructions, r.cpu+":") {
+		return sample{}, 0, fmt.Errorf("no kernels %q run here, but %s", r.cpu, l.Instructions)
 	}
 	own := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	return sample{
 		Model: m.shape, Threads: threads, Task: t.name, Side: s, Command: line,
 		Others: others(before, after, wall, own), Result: result,
+		Needed: file.Size() + int64(t.sequences)*int64(t.depth+t.decode)*m.tokenBytes,
 	}, wall, nil
 }
 
@@ -174,15 +212,16 @@ func (r *runner) arguments(m model, threads int, t task, s side) []string {
 	common := []string{"-m", m.path(), "-t", n(threads)}
 	if s == sideRealm {
 		common = append(common, "--ctx", n(t.context()), "--json")
-		if t.load {
+		if t.load != noLoad {
 			return slices.Concat([]string{realmPath, "run"}, common, []string{"--raw", "-p", "a", "-n", "1"})
 		}
 		return slices.Concat([]string{realmPath, "bench"}, common, []string{
 			"-r", "1", "-p", n(t.prompt), "-n", n(t.decode), "-d", n(t.depth), "-b", n(t.sequences),
+			"--limits",
 		})
 	}
 	prompt := t.prompt
-	if t.load {
+	if t.load != noLoad {
 		prompt = m.firstTokens
 	}
 	common = append(common, "-p", n(prompt), "-n", n(t.decode), "-d", n(t.depth), "-b", n(t.sequences))
@@ -202,10 +241,26 @@ func (r *runner) arguments(m model, threads int, t task, s side) []string {
 // cache is the folder where Realm keeps what it remembers of these models, apart from the user's.
 func (r *runner) cache() string { return filepath.Join(r.root, peerPath, "cache") }
 
-// forget makes the next load the first.
-func (r *runner) forget(m model) error {
-	if err := os.RemoveAll(r.cache()); err != nil {
+// ready brings the machine into the state that a task wants.
+func (r *runner) ready(m model, t task, s side) error {
+	if t.load == loadFirst && s == sideRealm {
+		if err := os.RemoveAll(r.cache()); err != nil {
+			return err
+		}
+	}
+	if t.load != loadFirst && t.load != loadCold {
+		return nil
+	}
+	if err := evict(filepath.Join(r.root, m.path())); err != nil {
 		return err
 	}
-	return evict(filepath.Join(r.root, m.path()))
+	return filepath.WalkDir(r.cache(), func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // as it is before the first run
+			return nil
+		case err != nil || !entry.Type().IsRegular():
+			return err
+		}
+		return evict(path)
+	})
 }

@@ -2,8 +2,8 @@
 // those that node-llama-cpp ships, without its JavaScript in the loop. It is compiled against llama.h of the very
 // release that they were built from, so struct layouts are the compiler's business.
 //
-// One process is one sample of each speed: a prefill of -p tokens into an empty context after one to warm up, then -n
-// decoded tokens in each of -b sequences that hold -d tokens, after one token to warm up. Token IDs are arbitrary but
+// One process is one sample of each speed: a prefill of -p tokens behind -d tokens after one to warm up, then -n decoded
+// tokens in each of -b sequences behind -d tokens, after one token to warm up. Token IDs are arbitrary but
 // fixed; logits are waited for and nothing is sampled. Settings are the peer's best: flash attention, F16 cache, a
 // mapped file, repacked weights, a thread pool that outlives the graphs, and a cache for each sequence.
 
@@ -141,12 +141,12 @@ static void compute(struct llama_context * ctx, struct llama_batch * batch) {
     batch->n_tokens = 0;
 }
 
-// prefill computes n tokens of an empty sequence, logits for the last of them only.
-static void prefill(struct llama_context * ctx, struct llama_batch * batch, int sequence, int n, int vocab) {
-    llama_memory_seq_rm(llama_get_memory(ctx), sequence, -1, -1);
-    for (int at = 0; at < n; at++) {
-        add(batch, token(sequence, at, vocab), at, sequence, at == n - 1);
-        if (batch->n_tokens == CHUNK && at < n - 1) {
+// prefill computes n tokens of a sequence from position start, where it is cut, logits for the last of them only.
+static void prefill(struct llama_context * ctx, struct llama_batch * batch, int sequence, int start, int n, int vocab) {
+    llama_memory_seq_rm(llama_get_memory(ctx), sequence, start, -1);
+    for (int at = start; at < start + n; at++) {
+        add(batch, token(sequence, at, vocab), at, sequence, at == start + n - 1);
+        if (batch->n_tokens == CHUNK && at < start + n - 1) {
             if (llama_decode(ctx, *batch) != 0) {
                 die("llama_decode failed at position %d", at);
             }
@@ -207,7 +207,7 @@ int main(int argc, char ** argv) {
     int vocab = llama_vocab_n_tokens(llama_model_get_vocab(model));
 
     start = now_ms();
-    int length = opt.depth + opt.decode > opt.prompt ? opt.depth + opt.decode : opt.prompt;
+    int length = opt.depth + (opt.decode > opt.prompt ? opt.decode : opt.prompt);
     struct llama_context_params cp = llama_context_default_params();
     cp.n_ctx = (uint32_t) ((length + 255) / 256 * 256 * opt.sequences); // a sequence's share is a multiple of 256
     cp.n_batch = cp.n_ubatch = CHUNK;
@@ -228,16 +228,17 @@ int main(int argc, char ** argv) {
 
     double warmup_ms = 0, prefill_tps = 0, decode_tps = 0;
     if (opt.prompt > 0) {
+        prefill(ctx, &batch, 0, 0, opt.depth, vocab);
         start = now_ms();
-        prefill(ctx, &batch, 0, opt.prompt, vocab);
+        prefill(ctx, &batch, 0, opt.depth, opt.prompt, vocab);
         warmup_ms = now_ms() - start;
         start = now_ms();
-        prefill(ctx, &batch, 0, opt.prompt, vocab);
+        prefill(ctx, &batch, 0, opt.depth, opt.prompt, vocab);
         prefill_tps = opt.prompt * 1e3 / (now_ms() - start);
     }
     if (opt.decode > 0) {
-        for (int s = 0; s < opt.sequences; s++) {
-            prefill(ctx, &batch, s, opt.depth, vocab);
+        for (int s = opt.prompt > 0 ? 1 : 0; s < opt.sequences; s++) { // the prefill has left its tokens in sequence 0
+            prefill(ctx, &batch, s, 0, opt.depth, vocab);
         }
         decode(ctx, &batch, 1, vocab);
         start = now_ms();

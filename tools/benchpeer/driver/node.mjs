@@ -19,7 +19,7 @@ const model = await llama.loadModel({modelPath});
 const loadMs = performance.now() - start;
 
 start = performance.now();
-const contextSize = Math.ceil((Math.max(prompt, depth + decoded) + 2) / 256) * 256;
+const contextSize = Math.ceil((depth + Math.max(prompt, decoded) + 2) / 256) * 256;
 const context = await model.createContext({
     contextSize, sequences, threads: {ideal: threads, min: threads}, batchSize: 512, flashAttention: true
 });
@@ -38,16 +38,24 @@ async function generate(sequence, input, n) {
     throw new Error("generation ended early");
 }
 
+// deepen leaves depth tokens in a sequence.
+async function deepen(sequence, i) {
+    if (sequence.nextTokenIndex > depth)
+        await sequence.eraseContextTokenRanges([{start: depth, end: sequence.nextTokenIndex}]);
+    else if (sequence.nextTokenIndex < depth)
+        await sequence.evaluateWithoutGeneratingNewTokens(tokens(i, depth));
+}
+
 async function prefill() {
-    await all[0].clearHistory();
+    await deepen(all[0], 0);
     const begin = performance.now();
-    await generate(all[0], tokens(0, prompt), 1);
+    await generate(all[0], tokens(200, prompt), 1);
     return performance.now() - begin;
 }
 
 async function decode(n) {
-    for (const sequence of all)
-        await sequence.eraseContextTokenRanges([{start: depth, end: sequence.nextTokenIndex}]);
+    for (const [i, sequence] of all.entries())
+        await deepen(sequence, i);
     const begin = performance.now();
     await Promise.all(all.map((sequence, i) => generate(sequence, tokens(i + 100, 1), n)));
     return performance.now() - begin;
@@ -59,11 +67,6 @@ if (prompt > 0) {
     prefillTps = prompt * 1e3 / await prefill();
 }
 if (decoded > 0) {
-    for (const [i, sequence] of all.entries()) {
-        await sequence.clearHistory();
-        if (depth > 0)
-            await sequence.evaluateWithoutGeneratingNewTokens(tokens(i, depth));
-    }
     await decode(1);
     decodeTps = decoded * sequences * 1e3 / await decode(decoded);
 }
