@@ -1,0 +1,224 @@
+package wasmpatch
+
+import "github.com/realm-ai/realm/internal/errs"
+
+// rewrite makes the patched module.
+func (m *patcher) rewrite() ([]byte, error) {
+	out := append(make([]byte, 0, len(m.module)+len(m.module)/4+128), header...)
+	var body []byte
+	for _, id := range order {
+		r := m.sections[id]
+		present := r.b != nil
+		switch id { // what is added needs these, whatever the module has
+		case secType, secImport, secGlobal, secExport:
+			present = true
+		}
+		if !present {
+			continue
+		}
+		body = m.section(&r, id, body[:0])
+		if r.err == nil && !r.done() {
+			return nil, invalid("offset %#x: section %d has more bytes than elements", r.at, id)
+		}
+		if r.err != nil {
+			return nil, r.err
+		}
+		out = appendU32(append(out, id), uint32(len(body)))
+		out = append(out, body...)
+	}
+	if m.names.b != nil {
+		body = m.nameSection(&m.names, appendName(body[:0], "name"))
+		out = appendU32(append(out, secCustom), uint32(len(body)))
+		out = append(out, body...)
+	}
+	return out, nil
+}
+
+// section appends the patched content of a section to dst. A section that the module does not have reads as an empty
+// vector.
+func (m *patcher) section(r *reader, id byte, dst []byte) []byte {
+	switch id {
+	case secStart:
+		return m.funcIndex(r, dst)
+	case secDataCount:
+		return append(dst, r.take(r.left())...)
+	}
+	n := 0
+	if r.b != nil {
+		n = r.count()
+	}
+	added := 0
+	switch id {
+	case secType:
+		m.meter.firstType = len(m.types)
+		added = 1 + m.resultTypes()
+	case secImport, secGlobal, secExport:
+		added = 1
+	case secMemory:
+		if n > 1 {
+			r.fail(errs.Unsupported, "offset %#x: %d memories: more than one is beyond WebAssembly 2.0", r.at, n)
+		}
+	case secCode:
+		if n != len(m.funcs) {
+			r.fail(errs.InvalidFormat, "offset %#x: %d functions have code, %d have types", r.at, n, len(m.funcs))
+		}
+	}
+	dst = appendU32(dst, uint32(n+added))
+	switch id {
+	case secTable:
+		for range n {
+			dst = append(dst, r.refType())
+			dst = m.limits(r, dst, "table", m.options.TableElements)
+		}
+	case secMemory:
+		for range n {
+			dst = m.limits(r, dst, "memory", m.options.MemoryPages)
+		}
+	case secGlobal:
+		for range n { // value type, mutability
+			dst = append(dst, r.byte(), r.byte())
+			dst = m.constExpr(r, dst)
+		}
+		dst = append(dst, 0x7e, 1, byte(opI64Const), 0, byte(opEnd))
+	case secExport:
+		dst = m.exports(r, dst, n)
+	case secElement:
+		for range n {
+			dst = m.element(r, dst)
+		}
+	case secCode:
+		for i := range n {
+			dst = m.code(r, dst, i)
+		}
+	case secData:
+		for range n {
+			dst = m.data(r, dst)
+		}
+	default: // types, imports and functions, to which the scan has been
+		dst = append(dst, r.take(r.left())...)
+		switch id {
+		case secType:
+			dst = append(dst, 0x60, 1, 0x7e, 1, 0x7e)
+			for _, results := range m.meter.results {
+				dst = append(appendU32(append(dst, 0x60, 0), uint32(len(results))), results...)
+			}
+		case secImport:
+			dst = appendName(appendName(dst, MeterModule), RefillName)
+			dst = appendU32(append(dst, kindFunc), uint32(m.meter.firstType))
+		}
+	}
+	return dst
+}
+
+func (m *patcher) exports(r *reader, dst []byte, n int) []byte {
+	for range n {
+		start := r.at
+		name := r.name()
+		if name == FuelGlobal {
+			r.fail(errs.Unsupported, "offset %#x: export %q: the name is reserved for the meter", start, name)
+		}
+		kind := r.byte()
+		dst = append(appendName(dst, name), kind)
+		at := r.at
+		switch kind {
+		case kindFunc:
+			dst = m.funcIndex(r, dst)
+		case kindGlobal:
+			i := r.u32()
+			m.checkGlobal(r, at, i)
+			dst = appendU32(dst, i)
+		default:
+			dst = appendU32(dst, r.u32())
+		}
+	}
+	dst = append(appendName(dst, FuelGlobal), kindGlobal)
+	return appendU32(dst, uint32(m.importedGlobals+m.globals))
+}
+
+// element copies an element segment. Its flags say whether it is passive (bit 0), whether it names its table or is
+// declarative (bit 1), and whether its elements are expressions (bit 2).
+// https://webassembly.github.io/spec/core/binary/modules.html#element-section
+func (m *patcher) element(r *reader, dst []byte) []byte {
+	start := r.at
+	flags := r.u32()
+	if flags > 7 {
+		r.fail(errs.InvalidFormat, "offset %#x: element segment: flags %#x", start, flags)
+		return dst
+	}
+	dst = appendU32(dst, flags)
+	if flags&1 == 0 {
+		if flags&2 != 0 {
+			dst = appendU32(dst, r.u32())
+		}
+		dst = m.constExpr(r, dst)
+	}
+	if flags&3 != 0 {
+		dst = append(dst, r.byte()) // element kind or reference type
+	}
+	n := r.count()
+	dst = appendU32(dst, uint32(n))
+	for range n {
+		if r.err != nil {
+			break
+		}
+		if flags&4 != 0 {
+			dst = m.constExpr(r, dst)
+		} else {
+			dst = m.funcIndex(r, dst)
+		}
+	}
+	return dst
+}
+
+func (m *patcher) data(r *reader, dst []byte) []byte {
+	start := r.at
+	flags := r.u32()
+	if flags > 2 {
+		r.fail(errs.InvalidFormat, "offset %#x: data segment: flags %#x", start, flags)
+		return dst
+	}
+	dst = appendU32(dst, flags)
+	if flags == 2 {
+		dst = appendU32(dst, r.u32())
+	}
+	if flags != 1 {
+		dst = m.constExpr(r, dst)
+	}
+	n := r.count()
+	return append(appendU32(dst, uint32(n)), r.take(n)...)
+}
+
+// nameSection copies the names of the module (subsection 0) and of its functions (1), which stack traces show. A
+// malformed name section means nothing to an engine, so what could be read of it is kept.
+// https://webassembly.github.io/spec/core/appendix/custom.html#name-section
+func (m *patcher) nameSection(r *reader, dst []byte) []byte {
+	for !r.done() {
+		id := r.byte()
+		body := r.sub(int(r.u32()))
+		if r.err != nil {
+			break
+		}
+		switch id {
+		case 0:
+			name := body.name()
+			if body.err == nil {
+				sub := appendName(nil, name)
+				dst = append(appendU32(append(dst, id), uint32(len(sub))), sub...)
+			}
+		case 1:
+			n := body.count()
+			sub := appendU32(nil, uint32(n))
+			for range n {
+				sub = m.funcIndex(&body, sub)
+				sub = appendName(sub, body.name())
+				if body.err != nil {
+					break
+				}
+			}
+			if body.err == nil {
+				dst = append(appendU32(append(dst, id), uint32(len(sub))), sub...)
+			}
+		}
+	}
+	return dst
+}
