@@ -75,7 +75,7 @@ func TestOpenLargeModel(t *testing.T) {
 	}
 	// The weights are in memory once, packed or as they stand in the file; the peak has one tensor twice.
 	resident = residentBytes(t, "VmHWM") - resident
-	if limit := m.Info().FileBytes * 5 / 4; resident > limit {
+	if limit := m.Info().FileBytes * 9 / 8; resident > limit {
 		t.Errorf("%d MB resident at the peak, want under %d", resident>>20, limit>>20)
 	}
 	times := [2]time.Duration{}
@@ -89,6 +89,43 @@ func TestOpenLargeModel(t *testing.T) {
 	if times[1] > 10*time.Millisecond {
 		t.Errorf("the digest took %v the second time: it was not remembered", times[1])
 	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if models, err := realm.CachedModels(); err != nil || len(models) != 1 {
+		t.Skipf("no packed weights in the cache folder: %v, %v", models, err)
+	}
+	// From the packed weights, the best of several: the machine has other things to do.
+	first := time.Hour
+	for range 7 {
+		first = min(first, timeToFirstToken(t, path))
+	}
+	if first > 300*time.Millisecond {
+		t.Errorf("%v to the first token with packed weights in the cache folder, want at most 300 ms", first)
+	}
+	t.Logf("first token of an opened model in %v", first)
 	t.Logf("opened in %v with %d MB of anonymous memory, prepared in %v, %d MB resident at the peak, digest in %v, then %v",
 		opened, anonymous>>20, prepared, resident>>20, times[0], times[1])
+}
+
+// timeToFirstToken opens a model and answers a prompt of one token with one.
+func timeToFirstToken(t *testing.T, path string) time.Duration {
+	t.Helper()
+	start := time.Now()
+	m, err := realm.Open(path, realm.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	s, err := m.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range s.Generate(t.Context(), realm.Request{Tokens: []int32{1}, MaxTokens: 1, IgnoreEndOfGeneration: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		break
+	}
+	return time.Since(start)
 }

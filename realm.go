@@ -6,7 +6,7 @@
 //		fmt.Print(chunk.Text)
 //	}
 //
-// A Model holds the weights, quantized as they stand in the file and mapped into memory. Any number of sessions share
+// A Model holds the weights, quantized as they stand in the file, in memory that processes share. Any number of sessions share
 // them; each has a KV cache of its own, so that a prompt that goes on where the last one ended is computed from there.
 //
 // The same model, prompt, seed and options give the same bytes: whatever the number of threads, the way a prompt was cut
@@ -65,6 +65,9 @@ type Options struct {
 	ChunkSize int
 	// PreTokenizer replaces the file's `tokenizer.ggml.pre`, for a file with one that Realm does not know.
 	PreTokenizer string
+	// PackedLimit is the most that the cache folder holds of packed weights, of all models together, in bytes. Those that
+	// were not used for the longest time go first. 0 means 32 GiB; less than 0 neither reads nor writes any. See Prepare.
+	PackedLimit int64
 }
 
 // Model is an open model. It is safe for concurrent use.
@@ -80,7 +83,11 @@ func Open(path string, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := engine.New(entry.File, engine.Options(o), func() { _ = entry.Close() })
+	entry.ImageLimit = o.PackedLimit
+	e, err := engine.New(entry.File, engine.Options{
+		Threads: o.Threads, ContextLength: o.ContextLength, CacheBytes: o.CacheBytes, CacheF32: o.CacheF32,
+		ChunkSize: o.ChunkSize, PreTokenizer: o.PreTokenizer, Images: entry,
+	}, func() { _ = entry.Close() })
 	if err != nil {
 		_ = entry.Close()
 		return nil, errs.Wrap(err, path)
@@ -88,11 +95,19 @@ func Open(path string, o Options) (*Model, error) {
 	return &Model{e, entry}, nil
 }
 
-// Prepare brings the weights into the form in which they are fastest on this processor, in memory of their own, and gives
-// the file's memory back. The first call that computes does it otherwise; results are the same. progress, if not nil, is
-// told the bytes done. Where ctx ends it early, the next call goes on from there.
+// Prepare brings the weights into the form in which they are fastest on this processor, and gives the file's memory back.
+// The first call that computes does it otherwise; results are the same. progress, if not nil, is told the bytes done.
+//
+// What it makes is kept in the cache folder as a file of the size of the weights, which is mapped from then on: other
+// processes share its memory, and opening the model again takes a moment. Where that cannot be, or Options.PackedLimit says
+// that it should not, weights are packed in memory. The file appears when the model's digest is known; Prepare waits for
+// that, the first call that computes does not.
 func (m *Model) Prepare(ctx context.Context, progress func(done, total int64)) error {
-	return m.e.Prepare(ctx, progress)
+	err := m.e.Prepare(ctx, progress)
+	if err == nil {
+		m.entry.Settle(ctx)
+	}
+	return err
 }
 
 // Close ends the model: calls in progress fail with CodeClosed, at the latest after a layer, and the file is unmapped

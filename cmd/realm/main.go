@@ -19,10 +19,12 @@ func main() {
 // app makes the program. Flags keep what they are set to, so each run of Main needs an app of its own.
 func app() *cli.App {
 	return &cli.App{
-		Name:     "realm",
-		Short:    "realm runs large language models from GGUF files.",
-		Commands: []*cli.Command{runCommand(), inspectCommand(), tokenizeCommand(), benchCommand(), synthCommand(), versionCommand()},
-		Topics:   []cli.Topic{cli.ExitCodes()},
+		Name:  "realm",
+		Short: "realm runs large language models from GGUF files.",
+		Commands: []*cli.Command{
+			runCommand(), inspectCommand(), tokenizeCommand(), benchCommand(), synthCommand(), cacheCommand(), versionCommand(),
+		},
+		Topics: []cli.Topic{cli.ExitCodes()},
 	}
 }
 

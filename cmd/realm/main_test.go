@@ -23,10 +23,13 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProcess) != "" {
 		main()
 	}
-	code := m.Run()
-	if dir, err := modelDir(); err == nil {
-		_ = os.RemoveAll(dir)
+	dir, err := modelDir()
+	if err != nil {
+		panic(err)
 	}
+	_ = os.Setenv("REALM_CACHE", filepath.Join(dir, "cache"))
+	code := m.Run()
+	_ = os.RemoveAll(dir)
 	os.Exit(code)
 }
 

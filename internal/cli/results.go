@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"time"
+
 	"github.com/realm-ai/realm"
 )
 
@@ -143,4 +145,21 @@ type BenchSettings struct {
 	ContextLength int    `json:"context_length"`
 	ChunkSize     int    `json:"chunk_size"` // 0 is the engine's default
 	CacheType     string `json:"cache_type"`
+}
+
+// CacheResult is an element of what `realm cache --json` prints.
+type CacheResult struct {
+	Name     string `json:"name"`
+	Digest   string `json:"digest"`
+	Bytes    int64  `json:"bytes"`
+	LastUsed string `json:"last_used"` // RFC 3339, UTC
+}
+
+// NewCacheResult makes the results of models, an empty list of none.
+func NewCacheResult(models []realm.CachedModel) []CacheResult {
+	results := []CacheResult{}
+	for _, m := range models {
+		results = append(results, CacheResult{m.Name, m.Digest, m.Bytes, m.LastUsed.UTC().Format(time.RFC3339)})
+	}
+	return results
 }

@@ -28,6 +28,8 @@ type Options struct {
 	CacheF32      bool   // keep keys and values in float32 rather than F16
 	ChunkSize     int    // tokens of a prompt that are computed at a time; 0 for what takes less than 100 ms
 	PreTokenizer  string // replaces the file's `tokenizer.ggml.pre`
+
+	Images model.Images // where packed weights are kept between runs; nil for nowhere
 }
 
 // Engine runs one model for any number of sessions. It is safe for concurrent use: what sessions want computed at one
@@ -79,6 +81,7 @@ func New(f *gguf.File, o Options, released func()) (*Engine, error) {
 	if o.ContextLength == 0 {
 		o.ContextLength = m.Config.ContextLength
 	}
+	m.Images = o.Images
 	e := &Engine{Model: m, Tokenizer: t, options: o, Template: chat.Fallback()}
 	if source, ok := f.String("tokenizer.chat_template"); ok {
 		if own, err := chat.Parse(source); err != nil {

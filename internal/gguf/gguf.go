@@ -38,6 +38,7 @@ type Part struct {
 	Size int64       // in bytes
 	data []byte      // the whole part; nil once closed
 	mmap bool        // data must be unmapped
+	copy bool        // data is memory that Copy mapped, with no file behind it
 }
 
 // Bytes is a view of the whole part, nil after Close. Like the views of tensors it must not be written to.
@@ -54,12 +55,14 @@ type Tensor struct {
 
 	dims [maxDims]uint64 // what Shape points to
 	part *Part
+	gone bool // the bytes were discarded
 }
 
-// Data is a view of the tensor's bytes, Size long, as they stand in the file. It is nil after Close, must not be
-// written to (the mapping is read-only, a write ends the process), and must not be used once the File is closed.
+// Data is a view of the tensor's bytes, Size long, as they stand in the file. It is nil after Close and after Discard in
+// a Copy, must not be written to (the mapping is read-only, a write ends the process), and must not be used once the File
+// is closed.
 func (t *Tensor) Data() []byte {
-	if t.part.data == nil {
+	if t.part.data == nil || t.gone {
 		return nil
 	}
 	end := t.Offset + t.Size

@@ -17,5 +17,13 @@ func mapFile(file *os.File, size int) ([]byte, error) {
 	return data, err
 }
 
-// unmap ends a mapping that mapFile made.
+// mapMemory maps size bytes of zeroed memory with no file behind it.
+func mapMemory(size int) ([]byte, error) {
+	if size == 0 {
+		return nil, errors.ErrUnsupported // mmap maps nothing so short
+	}
+	return syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
+}
+
+// unmap ends a mapping.
 func unmap(data []byte) error { return syscall.Munmap(data) }

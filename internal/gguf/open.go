@@ -42,8 +42,11 @@ func OpenWith(path string, opts Options) (*File, error) {
 // Parse parses a model held in memory. It copies neither metadata values nor tensor data, so data must not change while
 // the File is in use. One part of a split model is not a model: that is an InvalidArgument. Other errors are as in
 // Open.
-func Parse(data []byte) (*File, error) {
-	f, err := parseFile(&Part{Size: int64(len(data)), data: data})
+func Parse(data []byte) (*File, error) { return parseWhole(&Part{Size: int64(len(data)), data: data}) }
+
+// parseWhole makes a File of a part that is no split model's.
+func parseWhole(part *Part) (*File, error) {
+	f, err := parseFile(part)
 	if err == nil {
 		if count, split := f.splitCount(); split {
 			err = errs.Errorf(errs.InvalidArgument, "one of %d parts of a split model: open the first by its path", count)
@@ -52,6 +55,26 @@ func Parse(data []byte) (*File, error) {
 	if err != nil {
 		return nil, errs.Wrap(err, "gguf")
 	}
+	return f, nil
+}
+
+// Copy parses a copy of a model in memory, outside the Go heap where the platform can. Nothing refers to data afterwards.
+// Errors are as in Parse.
+func Copy(data []byte) (*File, error) {
+	part := &Part{Size: int64(len(data))}
+	if memory, err := mapMemory(len(data)); err == nil {
+		part.data, part.mmap, part.copy = memory, true, true
+	} else if errors.Is(err, errors.ErrUnsupported) {
+		part.data = make([]byte, len(data))
+	} else {
+		return nil, errs.Errorf(errs.OutOfMemory, "gguf: %d bytes of memory: %w", len(data), err)
+	}
+	copy(part.data, data)
+	f, err := parseWhole(part)
+	if err != nil {
+		return nil, abandon(err, part)
+	}
+	f.header = bytes.Clone(f.header)
 	return f, nil
 }
 

@@ -134,6 +134,12 @@ func (l *layout) interleave(strip, rows []byte, rowBytes, blockBytes int) {
 				at += 2 * stripRows
 				continue
 			}
+			n := 4 * stripRows * f.count
+			if f.unit != highBits && len(rows) == stripRows*rowBytes {
+				copyUnits4(strip[at:at+n], rows[b+f.offset:], rowBytes)
+				at += n
+				continue
+			}
 			for i := range f.count {
 				dst := strip[at : at+4*stripRows]
 				for from := b + f.offset + 4*i; from < len(rows); from += rowBytes {
@@ -150,8 +156,36 @@ func (l *layout) interleave(strip, rows []byte, rowBytes, blockBytes int) {
 	}
 }
 
+// copyUnits4 fills dst with units of 4 bytes of 16 rows, those of the first row at the start of rows. Two units of two
+// rows at a time: it takes half the loads and stores.
+func copyUnits4(dst, rows []byte, rowBytes int) {
+	const line = 4 * stripRows // a unit of each row
+	n := len(dst) / stripRows  // bytes of a row
+	for r := 0; r < stripRows; r += 2 {
+		a, b := rows[r*rowBytes:][:n], rows[(r+1)*rowBytes:][:n]
+		to := dst[4*r:]
+		i := 0
+		for ; i+8 <= n; i += 8 {
+			x, y := le64(a[i:i+8]), le64(b[i:i+8])
+			at := i / 4 * line
+			binary.LittleEndian.PutUint64(to[at:at+8], x&0xffff_ffff|y<<32)
+			binary.LittleEndian.PutUint64(to[at+line:at+line+8], x>>32|y&^0xffff_ffff)
+		}
+		if i < n {
+			at := i / 4 * line
+			binary.LittleEndian.PutUint64(to[at:at+8], uint64(le32(a[i:]))|uint64(le32(b[i:]))<<32)
+		}
+	}
+}
+
 // copyUnits2 copies 2 bytes of each row, those at from in the first one.
 func copyUnits2(dst, rows []byte, from, rowBytes int) {
+	for ; from+3*rowBytes < len(rows); from += 4 * rowBytes {
+		lo := uint64(le16(rows[from:])) | uint64(le16(rows[from+rowBytes:]))<<16
+		hi := uint64(le16(rows[from+2*rowBytes:])) | uint64(le16(rows[from+3*rowBytes:]))<<16
+		binary.LittleEndian.PutUint64(dst, lo|hi<<32)
+		dst = dst[8:]
+	}
 	for ; from < len(rows); from += rowBytes {
 		binary.LittleEndian.PutUint16(dst, le16(rows[from:]))
 		dst = dst[2:]
@@ -244,18 +278,39 @@ func (m *Matrix) PackedBytes() int64 {
 	return PackedBytes(m.DType, m.Rows, m.Cols)
 }
 
+// PackedLayout names the order of packed weights: it changes whenever Pack writes other bytes, so that what was packed
+// earlier can be told apart.
+const PackedLayout = "strips of 16 rows, 1"
+
+// Strips returns the number of strips that the matrix is packed in, and the size in bytes of each.
+func (m *Matrix) Strips() (n, size int) { return ceil(m.Rows, stripRows), packedStrip(m.DType, m.Cols) }
+
+// PackStrips packs n strips of a quantized matrix, from the first one on, into dst, which they fill.
+func (m *Matrix) PackStrips(dst []byte, first, n int) {
+	r0, r1 := first*stripRows, min((first+n)*stripRows, m.Rows)
+	Pack(dst, m.DType, r1-r0, m.Cols, m.data[r0*m.rowBytes:r1*m.rowBytes])
+}
+
+// UsePacked makes the matrix a view of packed, which holds what PackStrips wrote for all strips. Nothing else may use the
+// matrix meanwhile.
+func (m *Matrix) UsePacked(packed []byte) error {
+	p, err := NewPackedMatrix(m.DType, m.Rows, m.Cols, packed)
+	if err == nil {
+		*m = *p
+	}
+	return err
+}
+
 // Pack packs a matrix into dst, which holds m.PackedBytes() and belongs to the matrix afterwards. Nothing else may use
 // the matrix meanwhile.
 func (p *Pool) Pack(m *Matrix, dst []byte) {
-	packed, err := NewPackedMatrix(m.DType, m.Rows, m.Cols, dst)
-	if err != nil {
+	n, size := m.Strips()
+	const strips = 8 // of an item
+	p.Run(ceil(n, strips), func(item int) {
+		first := item * strips
+		m.PackStrips(dst[first*size:], first, min(strips, n-first))
+	})
+	if err := m.UsePacked(dst); err != nil {
 		panic(err) // dst has another size
 	}
-	const strips = 8 // of an item
-	p.Run(ceil(ceil(m.Rows, stripRows), strips), func(item int) {
-		r0 := item * strips * stripRows
-		r1 := min(r0+strips*stripRows, m.Rows)
-		Pack(dst[item*strips*packed.stripBytes:], m.DType, r1-r0, m.Cols, m.data[r0*m.rowBytes:r1*m.rowBytes])
-	})
-	*m = *packed
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -382,6 +383,25 @@ func kernelsAtTheirLimits(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestPackedLayout holds packed bytes to what they were: images of them are kept on disk. Who changes them changes
+// PackedLayout, and the hash.
+func TestPackedLayout(t *testing.T) {
+	h := fnv.New64a()
+	rng := rand.NewChaCha8([32]byte{})
+	for _, d := range dtypes {
+		const rows, cols = 19, 768
+		src := make([]byte, rows*d.t.RowBytes(cols))
+		_, _ = rng.Read(src)
+		dst := make([]byte, PackedBytes(d.t, rows, cols))
+		Pack(dst, d.t, rows, cols, src)
+		_, _ = h.Write(dst)
+	}
+	const layout, hash = "strips of 16 rows, 1", 0x933b6bc52bf663f2
+	if got := h.Sum64(); PackedLayout != layout || got != hash {
+		t.Errorf("layout %q has the hash %#x, want %q and %#x", PackedLayout, got, layout, uint64(hash))
 	}
 }
 

@@ -43,6 +43,7 @@ func Architectures() []string {
 type Model struct {
 	Config  Config
 	Weights Weights
+	Images  Images // where Pack looks for packed weights and keeps them; nil for nowhere
 	rope    *kernel.Rope
 
 	matrices []loaded

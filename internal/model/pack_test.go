@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/realm-ai/realm/internal/errs"
+	"github.com/realm-ai/realm/internal/gguf"
 	"github.com/realm-ai/realm/internal/kernel"
 	"github.com/realm-ai/realm/internal/kvcache"
 	"github.com/realm-ai/realm/internal/model"
@@ -49,6 +50,60 @@ func TestPackChangesNothing(t *testing.T) {
 				t.Error("other logits")
 			}
 		})
+	}
+}
+
+// heapImages makes images in memory.
+type heapImages struct{ calls int }
+
+func (h *heapImages) Image(_ context.Context, _ *kernel.Pool, names []string, matrices []*kernel.Matrix,
+	packed func(i int), _ func(done, total int64),
+) ([][]byte, error) {
+	h.calls++
+	data := make([][]byte, len(names))
+	for i, m := range matrices {
+		n, _ := m.Strips()
+		data[i] = make([]byte, m.PackedBytes())
+		m.PackStrips(data[i], 0, n)
+		packed(i)
+	}
+	return data, nil
+}
+
+// TestPackFromImage compares logits of weights in an image with those of weights that were packed in memory, for a model in
+// a file and for a copy of one, whose bytes are gone when it is packed.
+func TestPackFromImage(t *testing.T) {
+	file := openSynth(t, "tiny-llama-q4_k")
+	copied, err := gguf.Copy(file.Parts()[0].Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer copied.Close()
+	pool := kernel.NewPool(2)
+	defer pool.Close()
+	var want []float32
+	for i, m := range []*model.Model{load(t, file), load(t, file), load(t, copied)} {
+		images := &heapImages{}
+		if i > 0 {
+			m.Images = images
+		}
+		if err := m.Pack(t.Context(), pool, nil); err != nil {
+			t.Fatal(err)
+		}
+		defer m.Free()
+		tokens := someTokens(m.Config.Vocab, 30)
+		logits := make([]float32, len(tokens)*m.Config.Vocab)
+		seq := kvcache.New(m.Config.CacheShape(false), 0).NewSequence()
+		forward(t, m.NewState(pool), tokens, []model.Segment{{Seq: seq, N: len(tokens)}}, logits)
+		if i == 0 {
+			want = logits
+		}
+		if !slices.Equal(logits, want) {
+			t.Errorf("model %d: other logits", i)
+		}
+		if err := m.Pack(t.Context(), pool, nil); err != nil || images.calls > 1 {
+			t.Errorf("packed again: %v, %d images", err, images.calls)
+		}
 	}
 }
 

@@ -27,13 +27,10 @@ func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 // of change. Where that cannot be written, the digest is computed again next time. progress, if not nil, is told the
 // bytes read so far.
 func (e *Entry) Digest(ctx context.Context, progress func(done, total int64)) (Digest, error) {
-	var d Digest
-	key, ok := identity(e.File.Parts())
-	if known := readDigests()[key]; ok && len(known) == hex.EncodedLen(len(d)) {
-		if b, err := hex.DecodeString(known); err == nil {
-			return Digest(b), nil
-		}
+	if d, known := e.recallDigest(); known {
+		return d, nil
 	}
+	var d Digest
 	h, total, done := sha256.New(), e.File.Size(), int64(0)
 	for _, p := range e.File.Parts() {
 		f, err := os.Open(p.Path)
@@ -53,6 +50,9 @@ func (e *Entry) Digest(ctx context.Context, progress func(done, total int64)) (D
 				progress(done, total)
 			}
 		}
+		// Another file may have taken the name since, or the same one may have changed.
+		info, failed := f.Stat()
+		unchanged := failed == nil && os.SameFile(info, p.Info) && info.Size() == p.Size && info.ModTime().Equal(p.Info.ModTime())
 		_ = f.Close()
 		switch {
 		case errors.Is(err, context.Canceled):
@@ -61,16 +61,34 @@ func (e *Entry) Digest(ctx context.Context, progress func(done, total int64)) (D
 			return d, errs.Errorf(errs.DeadlineExceeded, "store: digest: %w", err)
 		case !errors.Is(err, io.EOF):
 			return d, errs.Errorf(errs.IO, "store: digest: %s: %w", p.Path, err)
+		case !unchanged:
+			return d, errs.Errorf(errs.Conflict, "store: digest: %s: the file changed after it was opened", p.Path)
 		}
 	}
-	if done != total {
-		return d, errs.Errorf(errs.Conflict, "store: digest: read %d bytes of %d: the file changed after it was opened", done, total)
-	}
 	h.Sum(d[:0])
-	if ok {
+	if key, ok := identity(e.File.Parts()); ok {
 		rememberDigest(key, d)
 	}
+	e.digest.Store(&d)
 	return d, nil
+}
+
+// recallDigest returns the digest if it is known without reading the files.
+func (e *Entry) recallDigest() (d Digest, known bool) {
+	if d := e.digest.Load(); d != nil {
+		return *d, true
+	}
+	key, ok := identity(e.File.Parts())
+	if !ok {
+		return d, false
+	}
+	b, err := hex.DecodeString(readDigests()[key])
+	if err != nil || len(b) != len(d) {
+		return d, false
+	}
+	d = Digest(b)
+	e.digest.Store(&d)
+	return d, true
 }
 
 // identity names the present content of files, if the system can tell one content from another.
@@ -85,18 +103,6 @@ func identity(parts []*gguf.Part) (key string, ok bool) {
 		ids = append(ids, id)
 	}
 	return strings.Join(ids, " "), len(ids) > 0
-}
-
-// CacheDir is the folder for what Realm remembers between runs: $REALM_CACHE, or `realm` in the user's cache folder.
-func CacheDir() (string, error) {
-	if dir := os.Getenv("REALM_CACHE"); dir != "" {
-		return dir, nil
-	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return "", errs.Errorf(errs.IO, "store: cache folder: %w", err)
-	}
-	return filepath.Join(dir, "realm"), nil
 }
 
 // maxDigests bounds the file of digests. When it is full it is begun anew.

@@ -1,9 +1,12 @@
-// Package store owns model files: opening them, their identity by content, and what can be said of one without running
-// it. It must not know of sessions, tokens or text. Start at Open.
+// Package store owns model files: opening them, their identity by content, what can be said of one without running it,
+// and the cache folder with digests and images of packed weights. It must not know of sessions, tokens or text. Start at
+// Open; image.go draws the format of an image, pack.go says when there is one.
 package store
 
 import (
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/realm-ai/realm/internal/errs"
 	"github.com/realm-ai/realm/internal/gguf"
@@ -12,6 +15,17 @@ import (
 // Entry is an open model file.
 type Entry struct {
 	File *gguf.File
+	// ImageLimit is the most that images of packed weights take in the cache folder together, in bytes; 0 means
+	// DefaultImageLimit, less neither reads nor writes any.
+	ImageLimit int64
+
+	digest   atomic.Pointer[Digest] // once it is known
+	smallest int64                  // size of an image in bytes that is worth the trouble
+
+	mu         sync.Mutex // guards what follows
+	image      []byte     // mapping of packed weights
+	publishing *publication
+	closed     bool
 }
 
 // Open maps a model file, or the parts of a split one of which path is the first, into memory. It reads the header only.
@@ -23,11 +37,24 @@ func Open(path string) (*Entry, error) {
 		}
 		return nil, errs.Wrap(err, path)
 	}
-	return &Entry{File: f}, nil
+	return &Entry{File: f, smallest: smallestImage}, nil
 }
 
-// Close unmaps the file. It may be called again.
-func (e *Entry) Close() error { return e.File.Close() }
+// Close unmaps the file and the image. It may be called again.
+func (e *Entry) Close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	if e.publishing != nil {
+		e.publishing.cancel()
+		<-e.publishing.done
+	}
+	if e.image != nil {
+		_ = unmap(e.image)
+		e.image = nil
+	}
+	return e.File.Close()
+}
 
 // Tensor describes a tensor of a file.
 type Tensor struct {
