@@ -29,9 +29,9 @@ demo: build ## fetch a small model and ask it for the capital of France; REALM_M
 test: ## run all tests; those that need the model skip where it cannot be fetched
 	@REALM_MODEL=$$($(FETCHMODEL) -optional) && export REALM_MODEL && set -x && go test ./... && go test -C tools ./...
 
-ci: check test ## what must pass before a change lands: check, test, the race detector, plain Go kernels, fuzzing
+ci: check test ## what must pass before a change lands: check, test, the race detector, other kernels, fuzzing
 	@REALM_MODEL=$$($(FETCHMODEL) -optional) && export REALM_MODEL && set -x && go test -race -short $(RACE) && \
-	REALM_CPU=generic go test ./internal/kernel ./internal/engine && go test -tags purego ./internal/cpu ./internal/kernel
+	for set in generic avx2; do REALM_CPU=$$set go test ./internal/kernel ./internal/engine || exit 1; done && go test -tags purego ./internal/cpu ./internal/kernel
 	go run -C tools ./fuzzall -time 5s ..
 
 check: lint ## lint, imports, generated files, and a build without cgo

@@ -5,16 +5,20 @@ package kernel
 import "github.com/realm-ai/realm/internal/cpu"
 
 //go:generate go run -C _asm ./floats -out ../floats_avx512_amd64.s -stubs ../floats_stubs_amd64.go -pkg kernel
+//go:generate go run -C _asm ./avx2/floats -out ../floats_avx2_amd64.s -stubs ../floats_avx2_stubs_amd64.go -pkg kernel
 
 // The functions below do as much of their work as whole vectors can, and return how many elements that is. They are
 // called with a frame of Go's, as scratch.dot is.
 
 // attendKernelsOf returns the kernels for attention, or nil.
 func attendKernelsOf(set cpu.Set) *attendKernels {
-	if set < cpu.AVX512 {
-		return nil
+	switch {
+	case set >= cpu.AVX512:
+		return &attendAVX512
+	case set == cpu.AVX2:
+		return &attendAVX2
 	}
-	return &attendAVX512
+	return nil
 }
 
 var attendAVX512 = attendKernels{
@@ -26,9 +30,18 @@ var attendAVX512 = attendKernels{
 	},
 }
 
+var attendAVX2 = attendKernels{
+	halves: [attendQueries]attendBlock[uint16]{
+		attendHalvesAVX2Q1, attendHalvesAVX2Q2, attendHalvesAVX2Q3, attendHalvesAVX2Q4,
+	},
+	floats: [attendQueries]attendBlock[float32]{
+		attendFloatsAVX2Q1, attendFloatsAVX2Q2, attendFloatsAVX2Q3, attendFloatsAVX2Q4,
+	},
+}
+
 // whole returns how many of n elements stand in whole vectors.
 func whole(n int) int {
-	if kernels < cpu.AVX512 {
+	if kernels < cpu.AVX2 {
 		return 0
 	}
 	return n &^ 15
@@ -37,7 +50,11 @@ func whole(n int) int {
 //go:noinline
 func divideVectors(dst, x []float32, by float32) int {
 	n := whole(len(dst))
-	if n > 0 {
+	switch {
+	case n == 0:
+	case kernels == cpu.AVX2:
+		divideAVX2(&dst[0], &x[:n][0], by, n)
+	default:
 		divideAVX512(&dst[0], &x[:n][0], by, n)
 	}
 	return n
@@ -46,7 +63,11 @@ func divideVectors(dst, x []float32, by float32) int {
 //go:noinline
 func decodeVectors(dst []float32, x []uint16) int {
 	n := whole(len(dst))
-	if n > 0 {
+	switch {
+	case n == 0:
+	case kernels == cpu.AVX2:
+		decodeHalvesAVX2(&dst[0], &x[:n][0], n)
+	default:
 		decodeHalvesAVX512(&dst[0], &x[:n][0], n)
 	}
 	return n
@@ -55,7 +76,11 @@ func decodeVectors(dst []float32, x []uint16) int {
 //go:noinline
 func dotVectors(acc *[16]float32, w, x []float32) int {
 	n := whole(len(w))
-	if n > 0 {
+	switch {
+	case n == 0:
+	case kernels == cpu.AVX2:
+		dotLanesAVX2(acc, &w[0], &x[:n][0], n)
+	default:
 		dotLanesAVX512(acc, &w[0], &x[:n][0], n)
 	}
 	return n
@@ -64,7 +89,11 @@ func dotVectors(acc *[16]float32, w, x []float32) int {
 //go:noinline
 func scaleVectors(dst, x, weight []float32, scale float32) int {
 	n := whole(len(x))
-	if n > 0 {
+	switch {
+	case n == 0:
+	case kernels == cpu.AVX2:
+		scaleAVX2(&dst[:n][0], &x[0], &weight[:n][0], scale, n)
+	default:
 		scaleAVX512(&dst[:n][0], &x[0], &weight[:n][0], scale, n)
 	}
 	return n
@@ -73,7 +102,11 @@ func scaleVectors(dst, x, weight []float32, scale float32) int {
 //go:noinline
 func swiGLUVectors(gate, up []float32) int {
 	n := whole(len(gate))
-	if n > 0 {
+	switch {
+	case n == 0:
+	case kernels == cpu.AVX2:
+		swiGLUAVX2(&gate[0], &up[:n][0], n)
+	default:
 		swiGLUAVX512(&gate[0], &up[:n][0], n)
 	}
 	return n
@@ -82,7 +115,11 @@ func swiGLUVectors(gate, up []float32) int {
 //go:noinline
 func addVectors(acc, x []float32) int {
 	n := whole(len(x))
-	if n > 0 {
+	switch {
+	case n == 0:
+	case kernels == cpu.AVX2:
+		addAVX2(&acc[:n][0], &x[0], n)
+	default:
 		addAVX512(&acc[:n][0], &x[0], n)
 	}
 	return n
@@ -93,7 +130,11 @@ func addVectors(acc, x []float32) int {
 //go:noinline
 func skipVectors(x []float32, limit float32) int {
 	n := whole(len(x))
-	if n > 0 {
+	switch {
+	case n == 0:
+	case kernels == cpu.AVX2:
+		n -= skipAVX2(&x[0], limit, n)
+	default:
 		n -= skipAVX512(&x[0], limit, n)
 	}
 	return n
@@ -111,9 +152,14 @@ func ropeVectors(head, cos, sin []float32, pairs int, halves bool) int {
 		return 0
 	}
 	_, _, _ = head[2*pairs-1], cos[n-1], sin[n-1]
-	if halves {
+	switch {
+	case halves && kernels == cpu.AVX2:
+		ropeHalvesAVX2(&head[0], &head[pairs], &cos[0], &sin[0], n)
+	case halves:
 		ropeHalvesAVX512(&head[0], &head[pairs], &cos[0], &sin[0], n)
-	} else {
+	case kernels == cpu.AVX2:
+		ropeNeighboursAVX2(&head[0], &cos[0], &sin[0], n)
+	default:
 		ropeNeighboursAVX512(&head[0], &cos[0], &sin[0], n)
 	}
 	return n

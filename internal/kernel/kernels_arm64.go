@@ -64,9 +64,9 @@ func rowKernelsOf(set cpu.Set, t quant.DType) *rowKernels {
 }
 
 var rowsNEON = [...]*rowKernels{
-	quant.F32:  {dotF32F32NEONT1, dotF32F32NEONT4},
-	quant.F16:  {dotF16F32NEONT1, dotF16F32NEONT4},
-	quant.BF16: {dotBF16F32NEONT1, dotBF16F32NEONT4},
+	quant.F32:  {1, dotF32F32NEONT1, dotF32F32NEONT4},
+	quant.F16:  {1, dotF16F32NEONT1, dotF16F32NEONT4},
+	quant.BF16: {1, dotBF16F32NEONT1, dotBF16F32NEONT4},
 }
 
 // quantizerOf returns the kernel that quantizes activations in blocks of 32 or 256, or nil.

@@ -33,7 +33,7 @@ func needKernels(tb testing.TB, set cpu.Set) {
 }
 
 // assembly are the sets that have kernels of their own.
-var assembly = []cpu.Set{cpu.NEON, cpu.AVX512}
+var assembly = []cpu.Set{cpu.NEON, cpu.AVX2, cpu.AVX512}
 
 // eachSet runs a test on each of some sets of kernels.
 func eachSet(t *testing.T, sets []cpu.Set, f func(t *testing.T)) {

@@ -14,15 +14,23 @@ const (
 	tokensOfDot = 4
 )
 
-// rowKernels multiply a float dtype with one token, and with tokensOfDot.
-type rowKernels struct{ one, several dotRows }
+// rowKernels multiply a float dtype with one token, and with tokensOfDot. The number of columns is a multiple of
+// columns.
+type rowKernels struct {
+	columns      int
+	one, several dotRows
+}
 
 // rows returns the kernels for m, or nil where it is multiplied in plain Go.
 func (m *Matrix) rows() *rowKernels {
 	if m.format.block != 0 || m.Rows < rowsOfDot {
 		return nil
 	}
-	return rowKernelsOf(kernels, m.DType)
+	k := rowKernelsOf(kernels, m.DType)
+	if k != nil && m.Cols%k.columns != 0 {
+		return nil
+	}
+	return k
 }
 
 // dotFloat calls a kernel from a frame of Go's: see scratch.dot.

@@ -6,8 +6,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-
-	"github.com/realm-ai/realm/internal/cpu"
 )
 
 // TestTop compares with a stable sort, with and without kernels.
@@ -60,8 +58,9 @@ func truth(b bool) int {
 }
 
 // TestSkipKernel holds the kernel to whole vectors and to stopping at every lane.
-func TestSkipKernel(t *testing.T) {
-	needKernels(t, cpu.AVX512)
+func TestSkipKernel(t *testing.T) { eachSet(t, floatSets, skipKernel) }
+
+func skipKernel(t *testing.T) {
 	x := make([]float32, 100)
 	if got := skipVectors(x, 0); got != 96 {
 		t.Fatalf("the kernel passed %d elements of 100, want 96", got)
