@@ -41,7 +41,7 @@ const (
 	repetitions = 5                     // of which the best counts
 	least       = 10 * time.Millisecond // that one of them takes
 	piece       = 256 << 10             // bytes that a thread reads at a time: some 10 microseconds
-	rounds      = 4000                  // that a thread calculates at a time: some 10 microseconds
+	rounds      = 2000                  // that a thread calculates at a time: some 10 microseconds, with tiles 80
 	lineBytes   = 512                   // what memory to be read is a multiple of
 )
 

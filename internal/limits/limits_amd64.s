@@ -104,6 +104,45 @@ loop:
 	VZEROUPPER
 	RET
 
+// func multiplyAMX(tile *byte, n int)
+TEXT ·multiplyAMX(SB), NOSPLIT, $0-16
+	LEAQ shapes<>+0(SB), AX
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0x00 // LDTILECFG [rax]
+	MOVQ tile+0(FP), AX
+	MOVQ n+8(FP), DX
+	MOVQ $+64, CX
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0 // TILEZERO tmm0
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc8 // TILEZERO tmm1
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd0 // TILEZERO tmm2
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd8 // TILEZERO tmm3
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xe0 // TILEZERO tmm4
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xe8 // TILEZERO tmm5
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x34; BYTE $0x08 // TILELOADD tmm6, [rax+rcx]
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x3c; BYTE $0x08 // TILELOADD tmm7, [rax+rcx]
+
+loop:
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xc6 // TDPBUSD tmm0, tmm6, tmm7
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xce // TDPBUSD tmm1, tmm6, tmm7
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xd6 // TDPBUSD tmm2, tmm6, tmm7
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xde // TDPBUSD tmm3, tmm6, tmm7
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xe6 // TDPBUSD tmm4, tmm6, tmm7
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xee // TDPBUSD tmm5, tmm6, tmm7
+	DECQ DX
+	JNZ  loop
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7a; BYTE $0x4b; BYTE $0x04; BYTE $0x08 // TILESTORED [rax+rcx], tmm0
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
+	RET
+
+DATA shapes<>+0(SB)/8, $0x0000000000000001
+DATA shapes<>+8(SB)/8, $0x0000000000000000
+DATA shapes<>+16(SB)/8, $0x0040004000400040
+DATA shapes<>+24(SB)/8, $0x0040004000400040
+DATA shapes<>+32(SB)/8, $0x0000000000000000
+DATA shapes<>+40(SB)/8, $0x0000000000000000
+DATA shapes<>+48(SB)/8, $0x1010101010101010
+DATA shapes<>+56(SB)/8, $0x0000000000000000
+GLOBL shapes<>(SB), RODATA|NOPTR, $64
+
 // func multiplyAVX512(n int) int32
 // Requires: AVX, AVX512F, AVX512VNNI
 TEXT ·multiplyAVX512(SB), NOSPLIT, $0-12

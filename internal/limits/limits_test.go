@@ -22,7 +22,7 @@ func TestRead(t *testing.T) {
 		for at := 0; at < size; at += 8 {
 			want += binary.LittleEndian.Uint64(memory[at:])
 		}
-		for set := cpu.Generic; set <= cpu.AVX512; set++ {
+		for set := cpu.Generic; set <= cpu.AMX; set++ {
 			if !cpu.Available(set) {
 				continue
 			}

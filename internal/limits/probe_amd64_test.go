@@ -3,6 +3,8 @@
 package limits
 
 import (
+	"bytes"
+	"encoding/binary"
 	"testing"
 
 	"github.com/realm-ai/realm/internal/cpu"
@@ -18,6 +20,15 @@ func TestRounds(t *testing.T) {
 		}
 		if got := floatsAVX2(n); got != 12*n {
 			t.Errorf("floatsAVX2: %v, want %d", got, 12*n)
+		}
+	}
+	if cpu.Available(cpu.AMX) {
+		tile := bytes.Repeat([]byte{1}, 1024)
+		multiplyAMX(&tile[0], n)
+		for i := 0; i < len(tile); i += 4 {
+			if got := binary.LittleEndian.Uint32(tile[i:]); got != 64*n {
+				t.Fatalf("multiplyAMX: sum %d is %d, want %d", i/4, got, 64*n)
+			}
 		}
 	}
 	if cpu.Available(cpu.AVX512) {

@@ -20,6 +20,7 @@ func main() {
 	bytesOne, one = ConstData("bytesOne", U32(0x01010101)), ConstData("one", U32(math.Float32bits(1)))
 	read("AVX512", 64, ZMM)
 	read("AVX2", 32, YMM)
+	multiplyAMX()
 	multiplyVNNI()
 	multiplyAVX2()
 	multiplyFloats("AVX512", 16, ZMM)
