@@ -13,7 +13,7 @@ type Request struct {
 	ParseSpecial bool            `json:"parse_special,omitempty"` // control tokens written in the prompt are read as such
 	Messages     json.RawMessage `json:"messages,omitempty"`      // a conversation, as in OpenAI's chat completions
 	Tools        json.RawMessage `json:"tools,omitempty"`         // the tools of the conversation, likewise
-	Tokens       []int32         `json:"tokens,omitempty"`        // a prompt in token ids
+	Tokens       []int32         `json:"tokens,omitzero"`         // a prompt in token ids
 
 	MaxTokens             int       `json:"max_tokens,omitempty"`               // of the answer; 0 for what fits the context length
 	Sampling              *Sampling `json:"sampling,omitempty"`                 // how tokens are drawn; llama.cpp's defaults if missing

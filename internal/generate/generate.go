@@ -5,6 +5,7 @@
 package generate
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/realm-ai/realm/internal/errs"
@@ -50,6 +51,9 @@ type Request struct {
 	Keep  int
 	// OnLogits is called with the logits of every step, which it must not keep or change.
 	OnLogits func(logits []float32)
+	// Draw, if not nil, chooses each token instead of the sampler, from the logits of the vocabulary, which it may change;
+	// log-probabilities are then of what it left.
+	Draw func(logits []float32) (int32, error)
 }
 
 // FinishReason says why an answer ended.
@@ -135,7 +139,7 @@ func (l *Loop) Next() (c Chunk, more bool, err error) {
 // compute gives the logits that the next token is drawn from, unless the answer is done.
 func (l *Loop) compute() (logits Logits, finish FinishReason, err error) {
 	top := l.sampler.Need()
-	if l.Logprobs || l.OnLogits != nil {
+	if l.Logprobs || l.OnLogits != nil || l.Draw != nil {
 		top = 0
 	}
 	switch n := len(l.tokens); {
@@ -168,17 +172,13 @@ func (l *Loop) draw(c *Chunk, logits Logits) (FinishReason, error) {
 	if l.OnLogits != nil {
 		l.OnLogits(logits.All)
 	}
-	var token int32
-	var err error
 	if logits.All != nil {
 		// A model's output may have more rows than the vocabulary has tokens; those are never drawn.
 		logits.All = logits.All[:l.tokenizer.VocabSize()]
-		token, err = l.sampler.Sample(logits.All)
-	} else {
-		token, err = l.sampler.SampleTop(logits.IDs, logits.Top)
 	}
+	token, err := l.choose(logits)
 	if err != nil {
-		return "", errs.Errorf(errs.Internal, "generate: token %d: %w", l.usage.CompletionTokens, err)
+		return "", errs.Wrap(err, fmt.Sprintf("generate: token %d", l.usage.CompletionTokens))
 	}
 	if !l.IgnoreEndOfGeneration && l.tokenizer.IsEndOfGeneration(token) {
 		return FinishStop, nil
@@ -186,7 +186,7 @@ func (l *Loop) draw(c *Chunk, logits Logits) (FinishReason, error) {
 	if l.Logprobs {
 		logprob, top, err := l.sampler.Logprobs(logits.All, token)
 		if err != nil {
-			return "", errs.Errorf(errs.Internal, "generate: token %d: %w", l.usage.CompletionTokens, err)
+			return "", errs.Wrap(err, fmt.Sprintf("generate: token %d", l.usage.CompletionTokens))
 		}
 		c.Logprob, c.TopLogprobs = logprob, slices.Clone(top)
 	}
@@ -195,4 +195,18 @@ func (l *Loop) draw(c *Chunk, logits Logits) (FinishReason, error) {
 	l.usage.CompletionTokens++
 	c.Token, c.Text = token, l.text.push(token)
 	return "", nil
+}
+
+func (l *Loop) choose(logits Logits) (int32, error) {
+	switch {
+	case l.Draw != nil:
+		token, err := l.Draw(logits.All)
+		if err == nil && (token < 0 || int(token) >= len(logits.All)) {
+			err = errs.Errorf(errs.InvalidArgument, "drew %d, which is no token of %d", token, len(logits.All))
+		}
+		return token, err
+	case logits.All != nil:
+		return l.sampler.Sample(logits.All)
+	}
+	return l.sampler.SampleTop(logits.IDs, logits.Top)
 }
