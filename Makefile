@@ -12,16 +12,23 @@ THREADS  ?= $(shell getconf _NPROCESSORS_ONLN)
 TOOL       := go tool -modfile=tools/go.mod
 FETCHMODEL := go run -C tools ./fetchmodel -dir "$(CURDIR)/build/models"
 
+# The same source gives the same bytes.
+GOBUILD := -trimpath -buildvcs=false -ldflags='-s -w -buildid='
+
 # Packages with goroutines of their own run under the race detector too.
 RACE := . ./internal/engine ./internal/gguf ./internal/kernel ./internal/kvcache ./internal/store
 
-.PHONY: help build demo test ci check gen bench bench-peer fmt lint fuzz clean
+.PHONY: help build guest demo test ci check gen bench bench-peer fmt lint fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-build: ## build the command line: build/realm
-	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags='-s -w -buildid=' -o build/realm ./cmd/realm
+build: guest ## build the command line with the guest in it: build/realm
+	cp build/realm-guest.wasm cmd/realm/
+	CGO_ENABLED=0 go build $(GOBUILD) -tags embed_guest -o build/realm ./cmd/realm
+
+guest: ## build the guest that ships: build/realm-guest.wasm
+	GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build $(GOBUILD) -buildmode=c-shared -o build/realm-guest.wasm ./cmd/realm-guest
 
 demo: build ## fetch a small model and ask it for the capital of France; REALM_MODEL=FILE asks another model
 	@model=$$($(FETCHMODEL)) && build/realm run -m "$$model" -p "What is the capital of France?"
@@ -49,6 +56,7 @@ lint: ## formatting, go vet for each platform, staticcheck (staticcheck.conf has
 	GOOS=linux GOARCH=arm64 go vet ./...
 	GOOS=darwin GOARCH=arm64 go vet ./...
 	GOOS=windows GOARCH=amd64 go vet ./...
+	GOOS=wasip1 GOARCH=wasm go vet ./guest ./cmd/realm-guest
 	$(TOOL) staticcheck ./...
 	cd tools && go tool staticcheck ./...
 

@@ -1,0 +1,5 @@
+//go:build !embed_guest
+
+package main
+
+var guestModule []byte
