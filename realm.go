@@ -21,6 +21,7 @@ import (
 
 	"github.com/realm-ai/realm/internal/engine"
 	"github.com/realm-ai/realm/internal/errs"
+	"github.com/realm-ai/realm/internal/kvcache"
 	"github.com/realm-ai/realm/internal/store"
 )
 
@@ -45,6 +46,13 @@ const (
 	CodeOutOfMemory      = errs.OutOfMemory      // Options.CacheBytes is used up
 	CodeIO               = errs.IO               // the operating system failed
 	CodeConflict         = errs.Conflict         // a session used by two calls at once
+	CodePermissionDenied = errs.PermissionDenied // a guest reached for what it was not granted
+	CodeFuelExhausted    = errs.FuelExhausted    // a guest's fuel is used up
+	CodeCacheLimit       = errs.CacheLimit       // a CacheBudget is used up
+	CodeOutputLimit      = errs.OutputLimit      // a guest put out more than it may
+	CodeHostCallLimit    = errs.HostCallLimit    // a guest made more host calls than it may
+	CodeStackOverflow    = errs.StackOverflow    // a guest's calls went too deep
+	CodeGuestFailed      = errs.GuestFailed      // a guest trapped, exited or broke the ABI
 )
 
 // CodeOf returns the code of an error: 0 for nil, CodeInternal for one that is not of this package.
@@ -184,8 +192,22 @@ func (m *Model) Prompt(messages []Message, tools []Tool) (text string, tokens []
 }
 
 // NewSession makes an empty session.
-func (m *Model) NewSession() (*Session, error) {
-	s, err := m.e.NewSession()
+func (m *Model) NewSession() (*Session, error) { return m.newSession(nil) }
+
+// CacheBudget limits the KV cache of some sessions together, which may be of several models.
+type CacheBudget struct{ b *kvcache.Budget }
+
+// NewCacheBudget makes a budget of limit bytes. A session that would need more fails with CodeCacheLimit.
+func NewCacheBudget(limit int64) *CacheBudget { return &CacheBudget{kvcache.NewBudget(limit)} }
+
+// Used returns the bytes of KV cache that the budget's sessions hold. What a fork shares counts once.
+func (b *CacheBudget) Used() int64 { return b.b.Used() }
+
+// NewSessionWithin makes an empty session whose KV cache, and that of its forks, counts for a budget.
+func (m *Model) NewSessionWithin(b *CacheBudget) (*Session, error) { return m.newSession(b.b) }
+
+func (m *Model) newSession(b *kvcache.Budget) (*Session, error) {
+	s, err := m.e.NewSession(b)
 	if err != nil {
 		return nil, err
 	}

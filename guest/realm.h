@@ -25,6 +25,12 @@
 #define REALM_IO 12 // input/output error
 #define REALM_CONFLICT 13 // conflict
 #define REALM_PERMISSION_DENIED 14 // permission denied
+#define REALM_FUEL_EXHAUSTED 15 // fuel exhausted
+#define REALM_CACHE_LIMIT 16 // cache limit exceeded
+#define REALM_OUTPUT_LIMIT 17 // output limit exceeded
+#define REALM_HOST_CALL_LIMIT 18 // host call limit exceeded
+#define REALM_STACK_OVERFLOW 19 // stack overflow
+#define REALM_GUEST_FAILED 20 // guest failed
 
 // What realm_get_model_metadata takes.
 #define REALM_METADATA_VOCAB 1 // the vocabulary table

@@ -57,7 +57,7 @@ func newEngine(t testing.TB, shape string, o Options) (e *Engine, released func(
 
 func newSession(t testing.TB, e *Engine) *Session {
 	t.Helper()
-	s, err := e.NewSession()
+	s, err := e.NewSession(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -399,7 +399,7 @@ func TestCloseWhileInUse(t *testing.T) {
 	if _, err := s.Forward(t.Context(), prompt, 0); !errors.Is(err, errs.Closed) {
 		t.Errorf("a call after Close: %v", err)
 	}
-	if _, err := e.NewSession(); !errors.Is(err, errs.Closed) {
+	if _, err := e.NewSession(nil); !errors.Is(err, errs.Closed) {
 		t.Errorf("a session after Close: %v", err)
 	}
 
@@ -430,7 +430,7 @@ func TestHammer(t *testing.T) {
 		wg.Go(func() {
 			for i := range 3 {
 				k := (g + i) % len(prompts)
-				s, err := e.NewSession()
+				s, err := e.NewSession(nil)
 				if err != nil {
 					t.Error(err)
 					return

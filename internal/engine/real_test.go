@@ -90,7 +90,7 @@ func TestRealModelBits(t *testing.T) {
 // BenchmarkDecode measures a decode step at positions 0 to 127.
 func BenchmarkDecode(b *testing.B) {
 	e := realEngine(b, Options{})
-	s, err := e.NewSession()
+	s, err := e.NewSession(nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func BenchmarkDecode(b *testing.B) {
 // BenchmarkPrefill measures a prompt of 128 tokens.
 func BenchmarkPrefill(b *testing.B) {
 	e := realEngine(b, Options{})
-	s, err := e.NewSession()
+	s, err := e.NewSession(nil)
 	if err != nil {
 		b.Fatal(err)
 	}

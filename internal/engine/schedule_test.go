@@ -125,7 +125,7 @@ func TestBatchedSessions(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range sessions {
 		wg.Go(func() {
-			s, err := e.NewSession()
+			s, err := e.NewSession(nil)
 			if err != nil {
 				t.Error(err)
 				return

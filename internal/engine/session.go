@@ -33,12 +33,12 @@ type Session struct {
 
 var errSessionClosed = errs.Errorf(errs.Closed, "engine: the session is closed")
 
-// NewSession makes an empty session. Its memory grows with its tokens.
-func (e *Engine) NewSession() (*Session, error) {
+// NewSession makes an empty session. Its memory grows with its tokens, and counts for the budget b, which may be nil.
+func (e *Engine) NewSession(b *kvcache.Budget) (*Session, error) {
 	if e.life.closed.Load() {
 		return nil, errClosed
 	}
-	return e.newSession(e.cache.NewSequence()), nil
+	return e.newSession(e.cache.NewSequenceWithin(b)), nil
 }
 
 func (e *Engine) newSession(seq *kvcache.Sequence) *Session {

@@ -30,6 +30,12 @@ const (
 	IO                    // the operating system failed a read or a write
 	Conflict              // two things claim one name
 	PermissionDenied      // the caller was not granted this
+	FuelExhausted         // a guest's fuel is used up
+	CacheLimit            // the caller's share of the KV cache is used up
+	OutputLimit           // a guest put out more than it may
+	HostCallLimit         // a guest made more host calls than it may
+	StackOverflow         // a guest's calls went too deep
+	GuestFailed           // a guest trapped, exited or broke the ABI
 	numCodes
 )
 
@@ -55,6 +61,12 @@ var codes = [numCodes]struct {
 	IO:               {"IO", "input/output error", 500, 11},
 	Conflict:         {"CONFLICT", "conflict", 409, 12},
 	PermissionDenied: {"PERMISSION_DENIED", "permission denied", 403, 13},
+	FuelExhausted:    {"FUEL_EXHAUSTED", "fuel exhausted", 422, 14},
+	CacheLimit:       {"CACHE_LIMIT", "cache limit exceeded", 422, 15},
+	OutputLimit:      {"OUTPUT_LIMIT", "output limit exceeded", 422, 16},
+	HostCallLimit:    {"HOST_CALL_LIMIT", "host call limit exceeded", 422, 17},
+	StackOverflow:    {"STACK_OVERFLOW", "stack overflow", 422, 18},
+	GuestFailed:      {"GUEST_FAILED", "guest failed", 422, 19},
 }
 
 func (c Code) known() Code {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/realm-ai/realm/internal/f16"
 )
@@ -20,8 +21,9 @@ const PagePositions = 64
 
 // The errors that a caller can provoke.
 var (
-	ErrFull = errors.New("kvcache: the memory budget is used up")
-	ErrGap  = errors.New("kvcache: position is beyond the end of the sequence")
+	ErrFull   = errors.New("kvcache: the memory budget is used up")
+	ErrBudget = errors.New("kvcache: the owner's share of memory is used up")
+	ErrGap    = errors.New("kvcache: position is beyond the end of the sequence")
 )
 
 // Shape is what a position takes in each layer.
@@ -54,10 +56,36 @@ type Page struct {
 	K32, V32 []float32 // the same
 }
 
-// page is a Page with the number of sequences that hold it.
+// page is a Page with the number of sequences that hold it and the budget that it counts for.
 type page struct {
 	Page
-	refs int
+	refs   int
+	budget *Budget
+}
+
+// Budget limits the memory of some sequences, which may be of several caches. A page that sequences share counts once.
+// It is safe for concurrent use.
+type Budget struct {
+	limit int64
+	used  atomic.Int64
+}
+
+// NewBudget makes a budget of limit bytes.
+func NewBudget(limit int64) *Budget { return &Budget{limit: limit} }
+
+// Used returns the bytes of the pages that the budget's sequences hold.
+func (b *Budget) Used() int64 { return b.used.Load() }
+
+// take counts size bytes, which may be below 0. A nil budget has no limit.
+func (b *Budget) take(size int64) error {
+	if b == nil {
+		return nil
+	}
+	if used := b.used.Add(size); size > 0 && used > b.limit {
+		b.used.Add(-size)
+		return fmt.Errorf("%w: %d more bytes on %d of %d", ErrBudget, size, used-size, b.limit)
+	}
+	return nil
 }
 
 // Cache allocates pages for sequences of one model. It is safe for concurrent use; a Sequence is not.
@@ -86,21 +114,24 @@ func (c *Cache) Used() int64 {
 // maxFree is how many pages are kept for the next sequence.
 const maxFree = 256
 
-func (c *Cache) alloc() (*page, error) {
+func (c *Cache) alloc(b *Budget) (*page, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	size := c.shape.PageBytes()
 	if c.limit > 0 && c.used+size > c.limit {
 		return nil, fmt.Errorf("%w: %d of %d bytes", ErrFull, c.used, c.limit)
 	}
+	if err := b.take(size); err != nil {
+		return nil, err
+	}
 	c.used += size
 	if n := len(c.free); n > 0 {
 		p := c.free[n-1]
 		c.free = c.free[:n-1]
-		p.refs = 1
+		p.refs, p.budget = 1, b
 		return p, nil
 	}
-	p := &page{refs: 1}
+	p := &page{refs: 1, budget: b}
 	k := c.shape.KVHeads * c.shape.HeadDim * PagePositions
 	v := c.shape.KVHeads * c.shape.ValueDim * PagePositions
 	if c.shape.F32 {
@@ -120,6 +151,8 @@ func (c *Cache) release(pages []*page) {
 			continue
 		}
 		c.used -= c.shape.PageBytes()
+		_ = p.budget.take(-c.shape.PageBytes()) // which cannot fail
+		p.budget = nil
 		if len(c.free) < maxFree {
 			// The next holder must not see what stood here; a kernel may read a whole page whatever its length.
 			clear(p.K)
@@ -134,6 +167,7 @@ func (c *Cache) release(pages []*page) {
 // Sequence is the cache of one line of tokens.
 type Sequence struct {
 	cache  *Cache
+	budget *Budget // or nil
 	layers []layer
 }
 
@@ -143,15 +177,19 @@ type layer struct {
 }
 
 // NewSequence makes an empty sequence.
-func (c *Cache) NewSequence() *Sequence {
-	return &Sequence{cache: c, layers: make([]layer, c.shape.Layers)}
+func (c *Cache) NewSequence() *Sequence { return c.NewSequenceWithin(nil) }
+
+// NewSequenceWithin makes an empty sequence whose pages, and those of its forks, count for a budget.
+func (c *Cache) NewSequenceWithin(b *Budget) *Sequence {
+	return &Sequence{cache: c, budget: b, layers: make([]layer, c.shape.Layers)}
 }
 
 // Len returns the number of positions that a layer holds.
 func (s *Sequence) Len(layer int) int { return s.layers[layer].n }
 
 // Reserve makes room for n positions from position on in a layer, which ends there afterwards: later positions are
-// dropped. The new positions have no content until Put. It fails with ErrGap or ErrFull and then changes nothing.
+// dropped. The new positions have no content until Put. It fails with ErrGap, ErrFull or
+// ErrBudget and then changes nothing.
 func (s *Sequence) Reserve(layer, position, n int) error {
 	l := &s.layers[layer]
 	if position < 0 || position > l.n {
@@ -165,7 +203,7 @@ func (s *Sequence) Reserve(layer, position, n int) error {
 			fresh = append(fresh, l.pages[i])
 			continue
 		}
-		p, err := s.cache.alloc()
+		p, err := s.cache.alloc(s.budget)
 		if err != nil {
 			for j, p := range fresh {
 				if first+j >= len(l.pages) || l.pages[first+j] != p {
@@ -255,7 +293,7 @@ func (s *Sequence) Fork(position int) (*Sequence, error) {
 			return nil, fmt.Errorf("%w: fork at %d, length %d in layer %d", ErrGap, position, l.n, i)
 		}
 	}
-	f := s.cache.NewSequence()
+	f := s.cache.NewSequenceWithin(s.budget)
 	n := (position + PagePositions - 1) / PagePositions
 	s.cache.mu.Lock()
 	defer s.cache.mu.Unlock()

@@ -162,3 +162,40 @@ func TestLimits(t *testing.T) {
 		t.Errorf("Bytes(65) = %d, want %d", got, want)
 	}
 }
+
+// TestBudget sees that a budget counts the pages of its sequences in two caches, shared ones once, and no others.
+func TestBudget(t *testing.T) {
+	page := shape.PageBytes()
+	b := NewBudget(4 * page)
+	c, other := New(shape, 0), New(shape, 0)
+	free := c.NewSequence()
+	put(t, free, &plain{}, 0, 0, 640, 1)
+	s, m := c.NewSequenceWithin(b), &plain{}
+	put(t, s, m, 0, 0, 100, 1)
+	put(t, s, m, 1, 0, 100, 1)
+	if b.Used() != 4*page {
+		t.Errorf("%d bytes, want %d", b.Used(), 4*page)
+	}
+	f, err := s.Fork(100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.Used() != 4*page {
+		t.Errorf("%d bytes after a fork, want %d", b.Used(), 4*page)
+	}
+	if err := f.Reserve(0, 90, 1); !errors.Is(err, ErrBudget) {
+		t.Errorf("a copy of a shared page beyond the budget: %v", err)
+	}
+	if err := other.NewSequenceWithin(b).Reserve(0, 0, 1); !errors.Is(err, ErrBudget) {
+		t.Errorf("a page of another cache beyond the budget: %v", err)
+	}
+	check(t, s, m)
+	s.Free()
+	f.Free()
+	if b.Used() != 0 || c.Used() != 10*page {
+		t.Errorf("%d bytes of the budget, %d of the cache after all", b.Used(), c.Used())
+	}
+	if err := other.NewSequenceWithin(b).Reserve(0, 0, 256); err != nil {
+		t.Errorf("after all was freed: %v", err)
+	}
+}

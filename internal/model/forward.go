@@ -260,8 +260,11 @@ func (s *State) layerPages(i int, seq *kvcache.Sequence, layer int) []kernel.Pag
 
 func cacheError(err error, layer int) error {
 	code := errs.OutOfMemory
-	if errors.Is(err, kvcache.ErrGap) {
+	switch {
+	case errors.Is(err, kvcache.ErrGap):
 		code = errs.InvalidArgument
+	case errors.Is(err, kvcache.ErrBudget):
+		code = errs.CacheLimit
 	}
 	return errs.Errorf(code, "model: layer %d: %w", layer, err)
 }
