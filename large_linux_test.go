@@ -3,8 +3,12 @@ package realm_test
 import (
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -32,8 +36,9 @@ func residentBytes(t *testing.T, field string) int64 {
 	return 0
 }
 
-// TestOpenLargeModel opens a model of 668 MB: quickly, in memory that has nothing to do with its size, and hashed once.
-func TestOpenLargeModel(t *testing.T) {
+// largeModel writes a model of 668 MB, where there is time for that.
+func largeModel(t *testing.T) string {
+	t.Helper()
 	if os.Getenv("REALM_LONG") != "1" {
 		t.Skip("writes 668 MB; REALM_LONG=1 runs it")
 	}
@@ -46,6 +51,12 @@ func TestOpenLargeModel(t *testing.T) {
 	if err := os.Chtimes(path, old, old); err != nil {
 		t.Fatal(err)
 	}
+	return path
+}
+
+// TestOpenLargeModel opens a model of 668 MB: quickly, in memory that has nothing to do with its size, and hashed once.
+func TestOpenLargeModel(t *testing.T) {
+	path := largeModel(t)
 	anonymous, resident := residentBytes(t, "RssAnon"), residentBytes(t, "VmRSS")
 	start := time.Now()
 	m, err := realm.Open(path, realm.Options{})
@@ -128,4 +139,82 @@ func timeToFirstToken(t *testing.T, path string) time.Duration {
 		break
 	}
 	return time.Since(start)
+}
+
+// TestStoreLargeModel stores a model of 668 MB from memory, which makes one copy of it, and dequantizes its largest tensor.
+func TestStoreLargeModel(t *testing.T) {
+	path := largeModel(t)
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := info.Size()
+	data, err := syscall.Mmap(int(file.Fd()), 0, int(size), syscall.PROT_READ, syscall.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := realm.NewStore(realm.StoreOptions{})
+	defer store.Close()
+	before := residentBytes(t, "RssAnon")
+	id, err := store.StoreBytes(t.Context(), data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := store.StoreFile(t.Context(), path); err != nil || again != id {
+		t.Errorf("%08x by path, %08x by bytes, %v", again, id, err)
+	}
+	if err := syscall.Munmap(data); err != nil {
+		t.Fatal(err)
+	}
+	copied := residentBytes(t, "RssAnon") - before
+	if limit := size * 21 / 20; copied > limit {
+		t.Errorf("%d MB of anonymous memory for %d of model", copied>>20, size>>20)
+	}
+	m, err := store.Model(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	const name = "token_embd.weight" // 32000 x 2048
+	dst := make([]float32, 32000*2048)
+	raw := tensorTime(t, m, name, dst)
+	first := slices.Clone(dst)
+	if err := m.Prepare(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	packed := tensorTime(t, m, name, dst)
+	if !slices.Equal(dst, first) {
+		t.Error("packed, the tensor has other weights")
+	}
+	for what, times := range map[string][]time.Duration{"as in the file": raw, "packed": packed} {
+		best := slices.Min(times)
+		t.Logf("%s of 262 MB, %s: %v at best of %v", name, what, best, times)
+		if best > 150*time.Millisecond {
+			t.Errorf("%s, %s, took %v, want at most 150 ms", name, what, best)
+		}
+	}
+	first = nil
+	runtime.GC()
+	debug.FreeOSMemory()
+	if packed := residentBytes(t, "VmRSS") - 4*int64(len(dst)); packed > size*9/8 {
+		t.Errorf("%d MB resident with packed weights, for %d of model", packed>>20, size>>20)
+	}
+}
+
+// tensorTime dequantizes a tensor several times.
+func tensorTime(t *testing.T, m *realm.Model, name string, dst []float32) (times []time.Duration) {
+	t.Helper()
+	for range 7 {
+		start := time.Now()
+		if err := m.Tensor(t.Context(), name, dst); err != nil {
+			t.Fatal(err)
+		}
+		times = append(times, time.Since(start))
+	}
+	return times
 }

@@ -82,6 +82,7 @@ type Options struct {
 type Model struct {
 	e     *engine.Engine
 	entry *store.Entry
+	lease *lease // of a model in a Store, else nil
 }
 
 // Open opens the model in a GGUF file, or in the parts of a split one of which path is the first. The file is mapped,
@@ -91,16 +92,25 @@ func Open(path string, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	m, err := newModel(entry, o)
+	if err != nil {
+		_ = entry.Close()
+		return nil, errs.Wrap(err, path)
+	}
+	return m, nil
+}
+
+// newModel makes a model of an entry, which is closed with it.
+func newModel(entry *store.Entry, o Options) (*Model, error) {
 	entry.ImageLimit = o.PackedLimit
 	e, err := engine.New(entry.File, engine.Options{
 		Threads: o.Threads, ContextLength: o.ContextLength, CacheBytes: o.CacheBytes, CacheF32: o.CacheF32,
 		ChunkSize: o.ChunkSize, PreTokenizer: o.PreTokenizer, Images: entry,
 	}, func() { _ = entry.Close() })
 	if err != nil {
-		_ = entry.Close()
-		return nil, errs.Wrap(err, path)
+		return nil, err
 	}
-	return &Model{e, entry}, nil
+	return &Model{e: e, entry: entry}, nil
 }
 
 // Prepare brings the weights into the form in which they are fastest on this processor, and gives the file's memory back.
@@ -119,8 +129,13 @@ func (m *Model) Prepare(ctx context.Context, progress func(done, total int64)) e
 }
 
 // Close ends the model: calls in progress fail with CodeClosed, at the latest after a layer, and the file is unmapped
-// when the last of them has returned. Close does not wait for that, and may be called again.
+// when the last of them has returned. Close does not wait for that, and may be called again. A model of a Store is given
+// back: its sessions of this Model end, those of others go on.
 func (m *Model) Close() error {
+	if m.lease != nil {
+		m.lease.close()
+		return nil
+	}
 	m.e.Close()
 	return nil
 }
@@ -173,6 +188,32 @@ func (m *Model) Digest(ctx context.Context, progress func(done, total int64)) (s
 	return d.String(), nil
 }
 
+// ID returns the model's ID in every Store and for every guest: the first four bytes of the digest, as a little-endian
+// number. It takes as long as Digest. Different models with the same ID cannot be in one Store.
+func (m *Model) ID(ctx context.Context) (uint32, error) {
+	d, err := m.entry.Digest(ctx, nil)
+	if err != nil {
+		return 0, err
+	}
+	return d.ID(), nil
+}
+
+// Tensors lists the model's tensors, in the order of the file.
+func (m *Model) Tensors() []Tensor {
+	var tensors []Tensor
+	for _, t := range m.entry.Describe(1).Tensors {
+		tensors = append(tensors, Tensor(t))
+	}
+	return tensors
+}
+
+// Tensor dequantizes a tensor into dst, which has room for exactly its elements, in the order of the file. The weights are
+// those that the model computes with, to the last bit. It is a CodeNotFound with the closest names where there is none of
+// that name.
+func (m *Model) Tensor(ctx context.Context, name string, dst []float32) error {
+	return m.e.Tensor(ctx, name, dst)
+}
+
 // CacheUsed returns the bytes of KV cache that sessions hold.
 func (m *Model) CacheUsed() int64 { return m.e.CacheUsed() }
 
@@ -211,5 +252,5 @@ func (m *Model) newSession(b *kvcache.Budget) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Session{m, s}, nil
+	return m.lease.session(&Session{m, s})
 }

@@ -18,6 +18,7 @@ type Session struct {
 
 // Close frees the session's memory. A call in progress ends with CodeClosed. Close may be called again.
 func (s *Session) Close() error {
+	s.m.lease.forget(s)
 	s.s.Close()
 	return nil
 }
@@ -168,7 +169,7 @@ func (s *Session) Fork(position int) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Session{s.m, f}, nil
+	return s.m.lease.session(&Session{s.m, f})
 }
 
 // Forward computes tokens at position, position+1, ... and returns the logits, (vocab), of the last one, which are valid

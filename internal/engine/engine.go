@@ -140,6 +140,19 @@ func (e *Engine) prepare(ctx context.Context, progress func(done, total int64)) 
 	return nil
 }
 
+// Tensor dequantizes a tensor of the model into dst, which has room for all its elements.
+func (e *Engine) Tensor(ctx context.Context, name string, dst []float32) error {
+	if err := e.life.begin(); err != nil {
+		return err
+	}
+	defer e.life.end()
+	if !e.prepared.Load() {
+		e.preparing.Lock()
+		defer e.preparing.Unlock()
+	}
+	return e.Model.Tensor(ctx, e.pool, name, dst)
+}
+
 // Close stops what is running, at the latest after a layer, with the code errs.Closed. It returns at once and may be
 // called again, also while a generation is in progress or from within its loop.
 func (e *Engine) Close() { e.life.close() }

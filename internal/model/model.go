@@ -46,6 +46,7 @@ type Model struct {
 	Images  Images // where Pack looks for packed weights and keeps them; nil for nowhere
 	rope    *kernel.Rope
 
+	file     *gguf.File
 	matrices []loaded
 	packed   [][]byte
 }
@@ -69,7 +70,7 @@ func Load(f *gguf.File) (*Model, error) {
 	if arch.config(&config, &r); r.err != nil {
 		return nil, r.err
 	}
-	m := &Model{Config: config}
+	m := &Model{Config: config, file: f}
 	c := &m.Config
 
 	l := &loader{f: f, taken: map[string]bool{}}

@@ -22,6 +22,21 @@ type Digest [sha256.Size]byte
 
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
+// DigestOf returns the digest of a model in memory.
+func DigestOf(ctx context.Context, data []byte) (d Digest, err error) {
+	h := sha256.New()
+	for len(data) > 0 {
+		if ctx.Err() != nil {
+			return d, contextError(ctx)
+		}
+		n := min(len(data), 1<<20)
+		h.Write(data[:n])
+		data = data[n:]
+	}
+	h.Sum(d[:0])
+	return d, nil
+}
+
 // Digest returns the digest of the entry's files. The first time it reads them, which takes about a second for a
 // gigabyte; then it remembers the result in the cache folder, by the identity of the files: device, inode, size and time
 // of change. Where that cannot be written, the digest is computed again next time. progress, if not nil, is told the
@@ -55,10 +70,8 @@ func (e *Entry) Digest(ctx context.Context, progress func(done, total int64)) (D
 		unchanged := failed == nil && os.SameFile(info, p.Info) && info.Size() == p.Size && info.ModTime().Equal(p.Info.ModTime())
 		_ = f.Close()
 		switch {
-		case errors.Is(err, context.Canceled):
-			return d, errs.Errorf(errs.Canceled, "store: digest: %w", err)
-		case errors.Is(err, context.DeadlineExceeded):
-			return d, errs.Errorf(errs.DeadlineExceeded, "store: digest: %w", err)
+		case ctx.Err() != nil:
+			return d, contextError(ctx)
 		case !errors.Is(err, io.EOF):
 			return d, errs.Errorf(errs.IO, "store: digest: %s: %w", p.Path, err)
 		case !unchanged:

@@ -118,7 +118,10 @@ func (e *Entry) name() string {
 	if name, ok := e.File.String("general.name"); ok && name != "" {
 		return name
 	}
-	return filepath.Base(e.File.Parts()[0].Path)
+	if path := e.File.Parts()[0].Path; path != "" {
+		return filepath.Base(path)
+	}
+	return "(from memory)"
 }
 
 // fileName is the name of the image of a model.

@@ -40,6 +40,17 @@ func Open(path string) (*Entry, error) {
 	return &Entry{File: f, smallest: smallestImage}, nil
 }
 
+// OpenBytes copies a model in memory to memory of its own, and parses it. d is the digest of data.
+func OpenBytes(data []byte, d Digest) (*Entry, error) {
+	f, err := gguf.Copy(data)
+	if err != nil {
+		return nil, err
+	}
+	e := &Entry{File: f, smallest: smallestImage}
+	e.digest.Store(&d)
+	return e, nil
+}
+
 // Close unmaps the file and the image. It may be called again.
 func (e *Entry) Close() error {
 	e.mu.Lock()
