@@ -25,7 +25,7 @@ the kernels have. It prints each speed as a share of the bound that these set: r
 values, or multiplying the weights, whichever is slower. Attention's arithmetic is not in the bound.
 
 --gc decodes each time twice, once while a garbage collection is forced every so many milliseconds, and prints the
-speed with them and for how long they stopped all threads.
+speed with them, what the medians differ by, and for how long they stopped all threads.
 
 --json prints one object: prefill_tps, decode_tps (null where skipped), their _stddev, _samples and, with --limits,
 _bound; load_ms, prepare_ms (to bring the weights into the form that the processor wants), peak_bytes, resident_bytes,
@@ -162,7 +162,7 @@ func (b *bench) run(ctx context.Context, env *cli.Env) (*cli.BenchResult, error)
 		mean, stddev := cli.MeanStddev(result.DecodeSamples)
 		result.DecodeTPS, result.DecodeStddev = &mean, &stddev
 		if b.gcMS > 0 {
-			collector.Finish(mean)
+			collector.Finish(result.DecodeSamples)
 			result.Collector = &collector
 		}
 	}

@@ -99,6 +99,14 @@ func TestUnits(t *testing.T) {
 	if mean, stddev := MeanStddev([]float64{1, 2, 3, 4}); mean != 2.5 || stddev < 1.2909 || stddev > 1.2910 {
 		t.Errorf("mean %v, standard deviation %v", mean, stddev)
 	}
+	for _, tc := range []struct {
+		samples []float64
+		want    float64
+	}{{[]float64{7}, 7}, {[]float64{9, 1, 2}, 2}, {[]float64{4, 100, 1, 2}, 3}} {
+		if got := Median(tc.samples); got != tc.want {
+			t.Errorf("median of %v: %v, want %v", tc.samples, got, tc.want)
+		}
+	}
 	if mean, stddev := MeanStddev([]float64{7}); mean != 7 || stddev != 0 {
 		t.Errorf("one sample: mean %v, standard deviation %v", mean, stddev)
 	}

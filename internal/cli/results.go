@@ -111,7 +111,7 @@ type BenchCollector struct {
 	DecodeTPS     float64   `json:"decode_tps"`
 	DecodeStddev  float64   `json:"decode_tps_stddev"`
 	DecodeSamples []float64 `json:"decode_tps_samples"`
-	Cost          float64   `json:"cost"`   // the share of the speed that they took
+	Cost          float64   `json:"cost"`   // the share of the speed that they took, by medians
 	Pauses        uint64    `json:"pauses"` // times for which all threads were stopped, two for each collection
 	PauseP50MS    float64   `json:"pause_p50_ms"`
 	PauseP99MS    float64   `json:"pause_p99_ms"`
@@ -126,10 +126,10 @@ func (c *BenchCollector) Add(tps float64, pauses Pauses) {
 	c.pauses = c.pauses.Plus(pauses)
 }
 
-// Finish sums the repetitions up, given the mean speed without forced collections.
-func (c *BenchCollector) Finish(decodeTPS float64) {
+// Finish sums the repetitions up, given the speeds without forced collections.
+func (c *BenchCollector) Finish(samples []float64) {
 	c.DecodeTPS, c.DecodeStddev = MeanStddev(c.DecodeSamples)
-	c.Cost = 1 - c.DecodeTPS/decodeTPS
+	c.Cost = 1 - Median(c.DecodeSamples)/Median(samples)
 	c.Pauses = c.pauses.Count()
 	c.PauseP50MS, c.PauseP99MS, c.PauseMaxMS = 1e3*c.pauses.Quantile(0.5), 1e3*c.pauses.Quantile(0.99), 1e3*c.pauses.Quantile(1)
 }

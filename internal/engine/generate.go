@@ -53,10 +53,11 @@ func (s *Session) Generate(ctx context.Context, r Request) iter.Seq2[Chunk, erro
 
 // source computes a session for a loop.
 type source struct {
-	s   *Session
-	ctx context.Context
-	ids []int32
-	top []float32
+	s    *Session
+	ctx  context.Context
+	last [1]int32 // what Append computes
+	ids  []int32
+	top  []float32
 }
 
 func (m *source) Resume(tokens []int32, top int) (generate.Logits, int, error) {
@@ -65,7 +66,8 @@ func (m *source) Resume(tokens []int32, top int) (generate.Logits, int, error) {
 }
 
 func (m *source) Append(token int32, position, top int) (generate.Logits, error) {
-	logits, err := m.s.forward(m.ctx, []int32{token}, position)
+	m.last[0] = token
+	logits, err := m.s.forward(m.ctx, m.last[:], position)
 	return m.logits(logits, top), err
 }
 
