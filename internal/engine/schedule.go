@@ -32,6 +32,10 @@ type part struct {
 	position, n int
 }
 
+func (p part) segment() model.Segment {
+	return model.Segment{Seq: p.s.seq, Position: p.position, N: p.n}
+}
+
 // done reports whether the step needs no further turn.
 func (st *step) done() bool { return st.err != nil || len(st.tokens) == 0 }
 
@@ -243,7 +247,7 @@ func (e *Engine) turn() {
 	live := q.batch.parts[:0]
 	for _, p := range q.parts {
 		if p.err = p.stopped(); p.err == nil {
-			p.err = e.Model.Reserve(p.s.seq, p.position, p.n)
+			p.err = e.state.Reserve(p.segment())
 		}
 		if p.err != nil {
 			p.s.truncate(p.position)
@@ -260,7 +264,7 @@ func (e *Engine) turn() {
 	prompts := 0 // their tokens
 	for _, p := range live {
 		q.tokens = append(q.tokens, p.tokens[:p.n]...)
-		q.segments = append(q.segments, model.Segment{Seq: p.s.seq, Position: p.position, N: p.n})
+		q.segments = append(q.segments, p.segment())
 		if p.n == len(p.tokens) {
 			q.want = append(q.want, len(q.tokens)-1)
 		}

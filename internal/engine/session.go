@@ -235,7 +235,7 @@ func (s *Session) ForwardLayer(ctx context.Context, layer int, hidden []float32,
 	}
 	s.e.step.Lock()
 	defer s.e.step.Unlock()
-	if err := s.e.state.ForwardLayer(layer, hidden, []model.Segment{{Seq: s.seq, Position: position, N: n}}); err != nil {
+	if err := s.e.state.ForwardLayer(layer, hidden, model.Segment{Seq: s.seq, Position: position, N: n}); err != nil {
 		return err
 	}
 	s.tokens = s.tokens[:min(len(s.tokens), position)]

@@ -34,6 +34,18 @@ type AttentionTask struct {
 	Pages    []Page // from position 0
 }
 
+// Attention is the attention of one layer for a batch of tasks. It may be reused.
+type Attention struct {
+	Shape AttentionShape
+	Tasks []AttentionTask
+
+	items []attentionItem
+	do    func(item int) // method item, made once
+}
+
+// attentionItem is a tile of a task's tokens and a head of keys and values.
+type attentionItem struct{ task, kv, t0 int }
+
 // partial is the attention of one query over some positions: the largest score, the sum of e**(score - max), and the
 // values weighted by that.
 type partial struct {
@@ -50,25 +62,28 @@ const attentionTile = 8
 // dimension in ascending order, each step an FMA. Positions form blocks of 64 from 0. In a block, max and weights
 // e**(score - max) are found, the weights are summed in 16 lanes by position modulo 16 and a fixed tree, and weighted
 // values are added by FMA in ascending position. Blocks are merged in ascending order.
-func (p *Pool) Attend(shape AttentionShape, tasks []AttentionTask) {
-	type item struct {
-		task, kv, t0 int
-	}
-	var items []item
-	for i, task := range tasks {
+func (p *Pool) Attend(a *Attention) {
+	a.items = a.items[:0]
+	for i, task := range a.Tasks {
 		for t0 := 0; t0 < task.T; t0 += attentionTile {
-			for kv := range shape.KVHeads {
-				items = append(items, item{i, kv, t0})
+			for kv := range a.Shape.KVHeads {
+				a.items = append(a.items, attentionItem{i, kv, t0})
 			}
 		}
 	}
-	p.Run(len(items), func(i int) {
-		it := items[i]
-		task := &tasks[it.task]
-		a := attenders.Get().(*attender)
-		a.run(shape, task, it.kv, it.t0, min(it.t0+attentionTile, task.T))
-		attenders.Put(a)
-	})
+	if a.do == nil {
+		a.do = a.item
+	}
+	p.Run(len(a.items), a.do)
+}
+
+// item computes one work item.
+func (a *Attention) item(i int) {
+	it := a.items[i]
+	task := &a.Tasks[it.task]
+	w := attenders.Get().(*attender)
+	w.run(a.Shape, task, it.kv, it.t0, min(it.t0+attentionTile, task.T))
+	attenders.Put(w)
 }
 
 // attender is the memory of one work item.

@@ -74,6 +74,34 @@ func decodeVectors(dst []float32, x []uint16) int {
 }
 
 //go:noinline
+func encodeVectors(dst []uint16, x []float32) int {
+	n := whole(len(dst))
+	switch {
+	case n == 0:
+	case kernels == cpu.AVX2:
+		encodeHalvesAVX2(&dst[0], &x[:n][0], n)
+	default:
+		encodeHalvesAVX512(&dst[0], &x[:n][0], n)
+	}
+	return n
+}
+
+// putKeyVectors returns the number of positions, which is all or none.
+//
+//go:noinline
+func putKeyVectors(dst []uint16, at, n int, k []float32, dims int) int {
+	const lanes = 16
+	if kernels < cpu.AVX512 || n == 0 || dims == 0 {
+		return 0
+	}
+	_, _ = dst[(dims-1)*PagePositions+at+n-1], k[n*dims-1]
+	for j := 0; j < n; j += lanes {
+		putKeysAVX512(&dst[at+j], &k[j*dims], uint16(1)<<min(n-j, lanes)-1, dims)
+	}
+	return n
+}
+
+//go:noinline
 func dotVectors(acc *[16]float32, w, x []float32) int {
 	n := whole(len(w))
 	switch {
@@ -121,6 +149,19 @@ func addVectors(acc, x []float32) int {
 		addAVX2(&acc[:n][0], &x[0], n)
 	default:
 		addAVX512(&acc[:n][0], &x[0], n)
+	}
+	return n
+}
+
+//go:noinline
+func multiplyVectors(x []float32, by float32) int {
+	n := whole(len(x))
+	switch {
+	case n == 0:
+	case kernels == cpu.AVX2:
+		multiplyAVX2(&x[0], by, n)
+	default:
+		multiplyAVX512(&x[0], by, n)
 	}
 	return n
 }

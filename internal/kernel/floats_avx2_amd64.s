@@ -9378,6 +9378,23 @@ loop:
 	VZEROUPPER
 	RET
 
+// func encodeHalvesAVX2(dst *uint16, x *float32, n int)
+// Requires: AVX, F16C
+TEXT ·encodeHalvesAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+loop:
+	VMOVUPS   (CX), Y0
+	VCVTPS2PH $0x00, Y0, (AX)
+	ADDQ      $0x10, AX
+	ADDQ      $0x20, CX
+	SUBQ      $0x08, DX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
 // func dotLanesAVX2(acc *[16]float32, w *float32, x *float32, n int)
 // Requires: AVX, FMA3
 TEXT ·dotLanesAVX2(SB), NOSPLIT, $0-32
@@ -9496,6 +9513,22 @@ loop:
 	ADDQ    $0x20, AX
 	ADDQ    $0x20, CX
 	SUBQ    $0x08, DX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func multiplyAVX2(x *float32, by float32, n int)
+// Requires: AVX
+TEXT ·multiplyAVX2(SB), NOSPLIT, $0-24
+	VBROADCASTSS by+8(FP), Y0
+	MOVQ         x+0(FP), AX
+	MOVQ         n+16(FP), CX
+
+loop:
+	VMULPS  (AX), Y0, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
 	JNZ     loop
 	VZEROUPPER
 	RET

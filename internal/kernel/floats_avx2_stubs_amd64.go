@@ -54,6 +54,11 @@ func divideAVX2(dst *float32, x *float32, by float32, n int)
 //go:noescape
 func decodeHalvesAVX2(dst *float32, x *uint16, n int)
 
+// encodeHalvesAVX2 converts float32 to F16. n is a multiple of 8.
+//
+//go:noescape
+func encodeHalvesAVX2(dst *uint16, x *float32, n int)
+
 // dotLanesAVX2 writes the 16 sums of dotFloats. n is a multiple of 16.
 //
 //go:noescape
@@ -73,6 +78,11 @@ func swiGLUAVX2(gate *float32, up *float32, n int)
 //
 //go:noescape
 func addAVX2(acc *float32, x *float32, n int)
+
+// multiplyAVX2 multiplies x by a number. n is a multiple of 8.
+//
+//go:noescape
+func multiplyAVX2(x *float32, by float32, n int)
 
 // ropeHalvesAVX2 turns the pairs of x and y. n is a multiple of 8.
 //

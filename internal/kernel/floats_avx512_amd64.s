@@ -49,6 +49,24 @@ GLOBL one<>(SB), RODATA|NOPTR, $4
 DATA infinity<>+0(SB)/4, $0x7f800000
 GLOBL infinity<>(SB), RODATA|NOPTR, $4
 
+DATA numbers<>+0(SB)/4, $0x00000000
+DATA numbers<>+4(SB)/4, $0x00000001
+DATA numbers<>+8(SB)/4, $0x00000002
+DATA numbers<>+12(SB)/4, $0x00000003
+DATA numbers<>+16(SB)/4, $0x00000004
+DATA numbers<>+20(SB)/4, $0x00000005
+DATA numbers<>+24(SB)/4, $0x00000006
+DATA numbers<>+28(SB)/4, $0x00000007
+DATA numbers<>+32(SB)/4, $0x00000008
+DATA numbers<>+36(SB)/4, $0x00000009
+DATA numbers<>+40(SB)/4, $0x0000000a
+DATA numbers<>+44(SB)/4, $0x0000000b
+DATA numbers<>+48(SB)/4, $0x0000000c
+DATA numbers<>+52(SB)/4, $0x0000000d
+DATA numbers<>+56(SB)/4, $0x0000000e
+DATA numbers<>+60(SB)/4, $0x0000000f
+GLOBL numbers<>(SB), RODATA|NOPTR, $64
+
 // func attendHalvesAVX512Q1(out *float32, largest *float32, sums *float32, q *float32, at *int, k *uint16, v *uint16, weights *float32, seen uint64, n int, headDim int, valueDim int, first int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·attendHalvesAVX512Q1(SB), NOSPLIT, $0-104
@@ -5435,6 +5453,22 @@ loop:
 	VZEROUPPER
 	RET
 
+// func multiplyAVX512(x *float32, by float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·multiplyAVX512(SB), NOSPLIT, $0-24
+	VBROADCASTSS by+8(FP), Z0
+	MOVQ         x+0(FP), AX
+	MOVQ         n+16(FP), CX
+
+loop:
+	VMULPS  (AX), Z0, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $0x40, AX
+	SUBQ    $0x10, CX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
 // func ropeHalvesAVX512(x *float32, y *float32, cos *float32, sin *float32, n int)
 // Requires: AVX, AVX512F
 TEXT ·ropeHalvesAVX512(SB), NOSPLIT, $0-40
@@ -5513,5 +5547,48 @@ loop:
 
 found:
 	MOVQ CX, left+24(FP)
+	VZEROUPPER
+	RET
+
+// func encodeHalvesAVX512(dst *uint16, x *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·encodeHalvesAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+loop:
+	VMOVUPS   (CX), Z0
+	VCVTPS2PH $0x00, Z0, (AX)
+	ADDQ      $0x20, AX
+	ADDQ      $0x40, CX
+	SUBQ      $0x10, DX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func putKeysAVX512(dst *uint16, k *float32, lanes uint16, dims int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
+TEXT ·putKeysAVX512(SB), NOSPLIT, $0-32
+	MOVQ  dst+0(FP), AX
+	MOVQ  k+8(FP), CX
+	MOVQ  dims+24(FP), DX
+	KMOVW lanes+16(FP), K1
+
+	// Where the positions' keys are, in floats.
+	VPBROADCASTD DX, Z0
+	VPMULLD      numbers<>+0(SB), Z0, Z0
+	VPXORD       Z1, Z1, Z1
+
+loop:
+	KMOVW      K1, K2
+	VMOVAPS    Z1, Z2
+	VGATHERDPS (CX)(Z0*4), K2, Z2
+	VCVTPS2PH  $0x00, Z2, Y2
+	VMOVDQU16  Y2, K1, (AX)
+	ADDQ       $0x04, CX
+	ADDQ       $0x00000080, AX
+	DECQ       DX
+	JNZ        loop
 	VZEROUPPER
 	RET

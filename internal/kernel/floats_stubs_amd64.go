@@ -74,6 +74,11 @@ func swiGLUAVX512(gate *float32, up *float32, n int)
 //go:noescape
 func addAVX512(acc *float32, x *float32, n int)
 
+// multiplyAVX512 multiplies x by a number. n is a multiple of 16.
+//
+//go:noescape
+func multiplyAVX512(x *float32, by float32, n int)
+
 // ropeHalvesAVX512 turns the pairs of x and y. n is a multiple of 16.
 //
 //go:noescape
@@ -88,3 +93,13 @@ func ropeNeighboursAVX512(head *float32, cos *float32, sin *float32, n int)
 //
 //go:noescape
 func skipAVX512(x *float32, limit float32, n int) (left int)
+
+// encodeHalvesAVX512 converts float32 to F16. n is a multiple of 16.
+//
+//go:noescape
+func encodeHalvesAVX512(dst *uint16, x *float32, n int)
+
+// putKeysAVX512 writes the keys of up to 16 positions to a page, whose rows are dimensions: to each of dims rows of 64 F16, from dst on, one dimension of the positions in lanes. k has dims floats for each position.
+//
+//go:noescape
+func putKeysAVX512(dst *uint16, k *float32, lanes uint16, dims int)

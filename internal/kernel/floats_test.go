@@ -91,6 +91,10 @@ func floatKernels(t *testing.T) {
 			func(x []float32) int { return addVectors(x, x) },
 		},
 		{
+			"Scale", func(dst, x, y []float32, _ int) { copy(dst, x); Scale(dst, y[0]) },
+			func(x []float32) int { return multiplyVectors(x, 1) },
+		},
+		{
 			"dotFloats", func(dst, x, y []float32, _ int) { dst[0] = dotFloats(x, y) },
 			func(x []float32) int { return dotVectors(new([16]float32), x, x) },
 		},

@@ -9,6 +9,10 @@ type Input struct {
 	x    []float32 // T x N, the caller's
 
 	by32, by256 quantized
+
+	// For MatMul: the products, and the method item, made once.
+	products []Product
+	do       func(item int)
 }
 
 // quantized is activations in 8 bits, in blocks that share a scale.

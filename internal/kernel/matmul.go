@@ -29,24 +29,33 @@ const tokenTile = 32
 // exact integer sums inside a block and one or two float steps for each block in ascending order; for float weights as
 // dotFloats says.
 func (p *Pool) MatMul(in *Input, products ...Product) {
+	in.products = append(in.products[:0], products...)
 	total := 0
-	for _, o := range products {
+	for i := range in.products {
+		o := &in.products[i]
 		in.prepare(p, o.W)
 		total += o.items(in)
 	}
-	p.Run(total, func(item int) {
-		for _, o := range products {
-			n := o.items(in)
-			if item >= n {
-				item -= n
-				continue
-			}
-			s := scratches.Get().(*scratch)
-			s.item(&o, in, item)
-			scratches.Put(s)
-			return
+	if in.do == nil {
+		in.do = in.item
+	}
+	p.Run(total, in.do)
+}
+
+// item computes one item of the products, which follow one another.
+func (in *Input) item(item int) {
+	for i := range in.products {
+		o := &in.products[i]
+		n := o.items(in)
+		if item >= n {
+			item -= n
+			continue
 		}
-	})
+		s := scratches.Get().(*scratch)
+		s.item(o, in, item)
+		scratches.Put(s)
+		return
+	}
 }
 
 // rowsOfItem is the number of rows of an item: about 300k multiply-adds in plain Go, tens of microseconds, so that threads

@@ -28,6 +28,13 @@ func Add(acc, x []float32) {
 	}
 }
 
+// Scale multiplies x by a number.
+func Scale(x []float32, by float32) {
+	for i := multiplyVectors(x, by); i < len(x); i++ {
+		x[i] *= by
+	}
+}
+
 // Rope is a rotary position embedding (Su et al., "RoFormer", 2021): pair i of a head turns by position * Freq[i].
 type Rope struct {
 	// Freq has the angle of each pair for one position, in radians. Dimensions of a head beyond the pairs do not turn.

@@ -169,7 +169,7 @@ func TestAttention(t *testing.T) {
 		for _, c := range []struct{ position, n int }{{0, 1}, {0, 5}, {63, 1}, {64, 1}, {60, 10}, {200, 1}, {130, 70}} {
 			for _, f32 := range []bool{false, true} {
 				tasks := []AttentionTask{attentionCase(rng, shape, c.position, c.n, f32), attentionCase(rng, shape, 7, 2, f32)}
-				p.Attend(shape, tasks)
+				p.Attend(&Attention{Shape: shape, Tasks: tasks})
 				for i := range tasks {
 					closeTo(t, "Attend", tasks[i].Dst, naiveAttention(shape, &tasks[i]), 1e-5)
 				}
@@ -189,9 +189,9 @@ func TestAttentionBits(t *testing.T) {
 			all := attentionCase(rand.New(rand.NewPCG(9, 9)), shape, position, n, false)
 			for t0 := 0; t0 < n; t0 += step {
 				at := t0 * shape.Heads * 32
-				p.Attend(shape, []AttentionTask{{
+				p.Attend(&Attention{Shape: shape, Tasks: []AttentionTask{{
 					Dst: all.Dst[at:], Q: all.Q[at:], T: min(step, n-t0), Position: position + t0, Pages: all.Pages,
-				}})
+				}}})
 			}
 			h := fnv.New64a()
 			_ = binary.Write(h, binary.LittleEndian, all.Dst)
@@ -232,7 +232,7 @@ func BenchmarkAttention(b *testing.B) {
 				tasks = append(tasks, attentionCase(rng, bc.shape, bc.position, bc.n, bc.f32))
 			}
 			for i := 0; b.Loop(); i++ {
-				p.Attend(bc.shape, tasks[i%layers:i%layers+1])
+				p.Attend(&Attention{Shape: bc.shape, Tasks: tasks[i%layers : i%layers+1]})
 			}
 			// Products of queries with keys, and of weights with values.
 			seen := bc.n*bc.position + bc.n*(bc.n+1)/2

@@ -14,28 +14,34 @@ type Pool struct {
 	mu      sync.Mutex // held for a Run, and by Close
 	closed  bool
 
-	work  atomic.Pointer[job] // the current job, seen by spinning workers
+	// left is the number of items of the current Run that nobody has taken yet, below the number of the Run, so that who
+	// takes an item cannot mistake a Run for the one before. An item taken keeps its Run, and with it n and do, in place.
+	left atomic.Uint64
+	n    int
+	do   func(item int)
+	done atomic.Int64 // items finished
+
 	sleep []sleeper
 	wg    sync.WaitGroup
 }
 
-// job is one Run: workers take the next item until none is left.
-type job struct {
-	n    int64
-	do   func(item int)
-	next atomic.Int64 // the next item to take
-	done atomic.Int64 // items finished
-}
+// leftBits are those of Pool.left that count items.
+const leftBits = 32
 
-// sleeper is where one worker waits between jobs.
+// sleeper is where one worker waits between Runs.
 type sleeper struct {
 	parked atomic.Bool
 	wake   chan struct{} // capacity 1
 }
 
-// spin is how long a worker looks for another job before it parks. A decoded token is a hundred or more small jobs,
-// microseconds apart, and waking a parked goroutine takes about as long as one of them.
-const spin = 50 * time.Microsecond
+const (
+	// spin is how long a worker looks for another Run before it parks. A decoded token is a hundred or more of them,
+	// microseconds apart, and waking a parked goroutine takes about as long as one of them.
+	spin = 50 * time.Microsecond
+	// polls is how often a thread that waits looks before it lets other goroutines run and asks for the time: some
+	// microseconds, so that neither takes much of its attention.
+	polls = 1 << 12
+)
 
 // NewPool starts a pool of the given number of threads, the caller of Run being one of them. Zero means
 // DefaultThreads.
@@ -67,7 +73,6 @@ func (p *Pool) Close() {
 		return
 	}
 	p.closed = true
-	p.work.Store(nil)
 	for i := range p.sleep {
 		close(p.sleep[i].wake)
 	}
@@ -88,47 +93,51 @@ func (p *Pool) Run(n int, do func(item int)) {
 		}
 		return
 	}
-	j := &job{n: int64(n), do: do}
-	p.work.Store(j)
+	p.n, p.do = n, do
+	p.done.Store(0)
+	p.left.Store((p.left.Load()>>leftBits+1)<<leftBits | uint64(n))
 	for i := range p.sleep {
 		if s := &p.sleep[i]; s.parked.CompareAndSwap(true, false) {
 			s.wake <- struct{}{}
 		}
 	}
-	j.take()
-	for i := 0; j.done.Load() < j.n; i++ {
+	p.work()
+	for i := 1; p.done.Load() < int64(n); i++ {
 		// The last items are running elsewhere. Yielding now and then matters where threads outnumber processors.
-		if i%64 == 63 {
+		if i%polls == 0 {
 			runtime.Gosched()
 		}
 	}
-	p.work.Store(nil)
+	p.do = nil
 }
 
-// take works through items until none is left.
-func (j *job) take() {
+// work takes items until none is left.
+func (p *Pool) work() {
 	for {
-		i := j.next.Add(1) - 1
-		if i >= j.n {
+		left := p.left.Load()
+		n := left & (1<<leftBits - 1)
+		if n == 0 {
 			return
 		}
-		j.do(int(i))
-		j.done.Add(1)
+		if p.left.CompareAndSwap(left, left-1) {
+			p.do(p.n - int(n))
+			p.done.Add(1)
+		}
 	}
 }
 
+func (p *Pool) anyLeft() bool { return p.left.Load()&(1<<leftBits-1) != 0 }
+
 func (p *Pool) worker(s *sleeper) {
 	defer p.wg.Done()
-	var last *job
 	for {
-		if j := p.find(last); j != nil {
-			j.take()
-			last = j
+		if p.find() {
+			p.work()
 			continue
 		}
 		s.parked.Store(true)
-		// A job that was posted between the search and the line above saw parked as false and sends no wake-up.
-		if j := p.work.Load(); j != nil && j != last && s.parked.CompareAndSwap(true, false) {
+		// A Run that began between the search and the line above saw parked as false and sends no wake-up.
+		if p.anyLeft() && s.parked.CompareAndSwap(true, false) {
 			continue
 		}
 		if _, open := <-s.wake; !open {
@@ -137,21 +146,21 @@ func (p *Pool) worker(s *sleeper) {
 	}
 }
 
-// find waits a short while for a job other than last.
-func (p *Pool) find(last *job) *job {
+// find waits a short while for items, and reports whether there are any.
+func (p *Pool) find() bool {
 	var deadline time.Time
-	for i := 0; ; i++ {
-		if j := p.work.Load(); j != nil && j != last {
-			return j
-		}
-		if i%64 == 63 {
-			now := time.Now()
-			if deadline.IsZero() {
-				deadline = now.Add(spin)
-			} else if now.After(deadline) {
-				return nil
+	for {
+		for range polls {
+			if p.anyLeft() {
+				return true
 			}
-			runtime.Gosched()
 		}
+		now := time.Now()
+		if deadline.IsZero() {
+			deadline = now.Add(spin)
+		} else if now.After(deadline) {
+			return false
+		}
+		runtime.Gosched()
 	}
 }

@@ -62,3 +62,14 @@ func BenchmarkPoolRun(b *testing.B) {
 		p.Run(2, func(int) {})
 	}
 }
+
+// TestPoolAllocatesNothing holds a Run to the memory that the pool has.
+func TestPoolAllocatesNothing(t *testing.T) {
+	p := NewPool(2)
+	defer p.Close()
+	var sum atomic.Int64
+	do := func(i int) { sum.Add(int64(i)) }
+	if n := testing.AllocsPerRun(100, func() { p.Run(10, do) }); n > 0 {
+		t.Errorf("a Run makes %v allocations", n)
+	}
+}

@@ -4,7 +4,7 @@
 // Pages are allocated as sequences fill them. A fork shares its parent's pages, and whoever writes to a shared page
 // first makes a copy of it. A sequence keeps a length for each layer, since a caller may run layers one by one.
 //
-// The package must not know of models, tokens or attention. Start at Cache and Sequence.Append.
+// The package must not know of models, tokens or attention. Start at Cache and Sequence.Reserve.
 package kvcache
 
 import (
@@ -12,8 +12,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-
-	"github.com/realm-ai/realm/internal/f16"
 )
 
 // PagePositions is the number of positions in a page.
@@ -188,12 +186,16 @@ func (c *Cache) NewSequenceWithin(b *Budget) *Sequence {
 func (s *Sequence) Len(layer int) int { return s.layers[layer].n }
 
 // Reserve makes room for n positions from position on in a layer, which ends there afterwards: later positions are
-// dropped. The new positions have no content until Put. It fails with ErrGap, ErrFull or
-// ErrBudget and then changes nothing.
+// dropped. The new positions' content is for the caller to write, to Pages. It fails with ErrGap, ErrFull or ErrBudget
+// and then changes nothing.
 func (s *Sequence) Reserve(layer, position, n int) error {
 	l := &s.layers[layer]
 	if position < 0 || position > l.n {
 		return fmt.Errorf("%w: position %d, length %d in layer %d", ErrGap, position, l.n, layer)
+	}
+	if end := position + n; n > 0 && position == l.n && end <= len(l.pages)*PagePositions && s.cache.sole(l.pages[len(l.pages)-1]) {
+		l.n = end // what is written to is the last page, which has room
+		return nil
 	}
 	first := position / PagePositions // the first page that is written to
 	last := (position + n + PagePositions - 1) / PagePositions
@@ -241,29 +243,8 @@ func (p *page) copyFrom(q *page) {
 	copy(p.V32, q.V32)
 }
 
-// Put writes the keys (KVHeads, HeadDim) and values (KVHeads, ValueDim) of a position that Reserve made room for.
-// Different positions may be written concurrently.
-func (s *Sequence) Put(layer, position int, k, v []float32) {
-	p := s.layers[layer].pages[position/PagePositions]
-	at, vd := position%PagePositions, s.cache.shape.ValueDim
-	if p.K32 != nil {
-		for i, x := range k {
-			p.K32[i*PagePositions+at] = x
-		}
-		for h := range s.cache.shape.KVHeads {
-			copy(p.V32[(h*PagePositions+at)*vd:][:vd], v[h*vd:])
-		}
-		return
-	}
-	for i, x := range k {
-		p.K[i*PagePositions+at] = f16.FromFloat32(x)
-	}
-	for h := range s.cache.shape.KVHeads {
-		f16.EncodeSlice(p.V[(h*PagePositions+at)*vd:][:vd], v[h*vd:(h+1)*vd])
-	}
-}
-
-// Pages appends a layer's pages, from position 0, to dst.
+// Pages appends a layer's pages, from position 0, to dst. Those of positions that the last Reserve made room for are the
+// sequence's alone and may be written to, different positions concurrently.
 func (s *Sequence) Pages(dst []Page, layer int) []Page {
 	for _, p := range s.layers[layer].pages {
 		dst = append(dst, p.Page)

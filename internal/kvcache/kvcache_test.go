@@ -29,8 +29,28 @@ func put(t *testing.T, s *Sequence, p *plain, layer, position, n int, value floa
 		for j := range v {
 			v[j] = -value - float32(j)
 		}
-		s.Put(layer, position+i, k, v)
+		write(s, layer, position+i, k, v)
 		p[layer] = append(p[layer], value)
+	}
+}
+
+// write sets the keys and values of a position.
+func write(s *Sequence, layer, position int, k, v []float32) {
+	p, at := s.Pages(nil, layer)[position/PagePositions], position%PagePositions
+	for i, x := range k {
+		if p.K32 != nil {
+			p.K32[i*PagePositions+at] = x
+		} else {
+			p.K[i*PagePositions+at] = f16.FromFloat32(x)
+		}
+	}
+	for i, x := range v {
+		h, d := i/shape.ValueDim, i%shape.ValueDim
+		if to := (h*PagePositions+at)*shape.ValueDim + d; p.V32 != nil {
+			p.V32[to] = x
+		} else {
+			p.V[to] = f16.FromFloat32(x)
+		}
 	}
 }
 

@@ -53,6 +53,9 @@ func (e *evaluator) logits(t testing.TB, tokens []int32, from int, each func(i i
 			}
 		}
 		segment := model.Segment{Seq: seq, Position: start, N: n}
+		if err := e.state.Reserve(segment); err != nil {
+			t.Fatal(err)
+		}
 		err := e.state.Forward(context.Background(), tokens[start:start+n], []model.Segment{segment}, want, out)
 		if err != nil {
 			t.Fatal(err)

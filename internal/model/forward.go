@@ -35,32 +35,51 @@ type State struct {
 	positions []int     // (tokens) those that cos and sin are for
 	cos, sin  []float32 // (tokens, rope_dim / 2)
 
-	input  kernel.Input
-	tasks  []kernel.AttentionTask
-	pages  [][]kernel.Page // of each segment
-	cached []kvcache.Page
+	input     kernel.Input
+	attention kernel.Attention
+	spans     []span
+	segment   [1]Segment      // of a layer alone
+	pages     [][]kernel.Page // of each segment
+	cached    []kvcache.Page
+
+	// What the work items of a layer see besides, and the methods that do them, made once.
+	w     *Layer
+	c     *Config
+	h     []float32 // (tokens, hidden) hidden states, x or the caller's
+	items struct{ table, attnNorm, store, ffnNorm, swiGLU, add func(item int) }
+}
+
+// span is consecutive tokens of a segment whose positions stand in one span of the KV cache's page.
+type span struct {
+	segment, token, position, n int
 }
 
 // NewState makes a state whose passes run on the threads of pool.
-func (m *Model) NewState(pool *kernel.Pool) *State { return &State{model: m, pool: pool} }
+func (m *Model) NewState(pool *kernel.Pool) *State {
+	c := &m.Config
+	s := &State{model: m, pool: pool, c: c}
+	s.attention.Shape = kernel.AttentionShape{Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, ValueDim: c.ValueDim}
+	s.items.attnNorm, s.items.store, s.items.ffnNorm = s.attnNorm, s.store, s.ffnNorm
+	s.items.swiGLU, s.items.add, s.items.table = s.swiGLU, s.add, s.table
+	return s
+}
 
-// Forward runs tokens through the model. The segments cover the tokens in order. For each token whose index is in want,
-// ascending, vocab logits are written to logits. It returns ctx's error, checked between layers, or that of the KV
-// cache; layers of a sequence may then have different lengths, and truncating it to a segment's position restores it.
+// Forward runs tokens through the model. The segments cover the tokens in order, and Reserve has made room for them. For
+// each token whose index is in want, ascending, vocab logits are written to logits. It returns ctx's error, checked
+// between layers.
 func (s *State) Forward(ctx context.Context, tokens []int32, segments []Segment, want []int, logits []float32) error {
-	m, c := s.model, &s.model.Config
+	m, c := s.model, s.c
 	s.x = grow(s.x, len(tokens)*c.Hidden)
 	x := s.x
 	if err := m.Embed(x, tokens); err != nil {
 		return err
 	}
+	s.begin(segments, len(tokens))
 	for layer := range c.Layers {
 		if err := ctx.Err(); err != nil {
 			return errs.Wrap(ContextError(err), fmt.Sprintf("model: layer %d of %d", layer, c.Layers))
 		}
-		if err := s.ForwardLayer(layer, x, segments); err != nil {
-			return err
-		}
+		s.layer(layer, x, segments)
 	}
 	for i, t := range want {
 		copy(x[i*c.Hidden:(i+1)*c.Hidden], x[t*c.Hidden:]) // want ascends, so what is read stands yet
@@ -80,11 +99,11 @@ func ContextError(err error) error {
 	return err
 }
 
-// Reserve makes room in every layer of a sequence for n positions from position on, where it ends afterwards, as
-// ForwardLayer does for its layer. Where it fails, layers may have different lengths.
-func (m *Model) Reserve(seq *kvcache.Sequence, position, n int) error {
-	for layer := range m.Config.Layers {
-		if err := seq.Reserve(layer, position, n); err != nil {
+// Reserve makes room in every layer of a segment's sequence, which ends after the segment then. Where it fails, layers may
+// have different lengths; truncating the sequence to the segment's position restores it.
+func (s *State) Reserve(seg Segment) error {
+	for layer := range s.c.Layers {
+		if err := seg.Seq.Reserve(layer, seg.Position, seg.N); err != nil {
 			return cacheError(err, layer)
 		}
 	}
@@ -103,75 +122,106 @@ func (m *Model) Embed(x []float32, tokens []int32) error {
 }
 
 // ForwardLayer runs one whole transformer layer on x, (tokens, hidden), in place: norm, attention with the KV cache and
-// its residual, norm, feed-forward network and its residual. It fails before it computes, where a KV cache has no room or
-// ends before a segment's position; a single segment's cache is then unchanged.
-func (s *State) ForwardLayer(layer int, x []float32, segments []Segment) error {
-	c, w := &s.model.Config, &s.model.Weights.Layers[layer]
-	tokens := len(x) / c.Hidden
-	for i, seg := range segments {
-		if err := seg.Seq.Reserve(layer, seg.Position, seg.N); err != nil {
-			for _, done := range segments[:i] {
-				// What the reservation dropped cannot come back, but what it added goes.
-				_ = done.Seq.Reserve(layer, done.Position, 0)
-			}
-			return cacheError(err, layer)
-		}
+// its residual, norm, feed-forward network and its residual. It makes room in the layer's KV cache, and fails before it
+// computes where there is none, or where the cache ends before the segment's position.
+func (s *State) ForwardLayer(layer int, x []float32, segment Segment) error {
+	if err := segment.Seq.Reserve(layer, segment.Position, segment.N); err != nil {
+		return cacheError(err, layer)
 	}
-	s.size(c, tokens)
-	s.rotations(segments)
+	s.segment[0] = segment
+	s.begin(s.segment[:], segment.N)
+	s.layer(layer, x, s.segment[:])
+	return nil
+}
+
+// layer runs a layer whose KV cache has room.
+func (s *State) layer(layer int, x []float32, segments []Segment) {
+	c, w := s.c, &s.model.Weights.Layers[layer]
+	tokens := len(x) / c.Hidden
+	s.w, s.h = w, x
 
 	// Queries, keys and values.
-	s.pool.Run(tokens, func(t int) {
-		kernel.RMSNorm(row(s.norm, t, c.Hidden), row(x, t, c.Hidden), w.AttnNorm, c.RMSEps)
-	})
+	s.pool.Run(ceil(tokens, normTokens), s.items.attnNorm)
 	s.input.Set(s.norm, tokens, c.Hidden)
 	s.pool.MatMul(&s.input, kernel.Product{Dst: s.q, W: w.Q}, kernel.Product{Dst: s.k, W: w.K}, kernel.Product{Dst: s.v, W: w.V})
-	s.pool.Run(tokens, func(t int) { s.rotate(w, t) })
 
 	// Keys and values go to the cache; queries attend over it.
 	t := 0
 	for i, seg := range segments {
-		first := t
-		for j := range seg.N {
-			seg.Seq.Put(layer, seg.Position+j, row(s.k, t, c.KVHeads*c.HeadDim), row(s.v, t, c.KVHeads*c.ValueDim))
-			t++
-		}
-		s.tasks[i] = kernel.AttentionTask{
-			Dst: s.attn[first*c.Heads*c.ValueDim:], Q: s.q[first*c.Heads*c.HeadDim:],
+		s.attention.Tasks[i] = kernel.AttentionTask{
+			Dst: s.attn[t*c.Heads*c.ValueDim:], Q: s.q[t*c.Heads*c.HeadDim:],
 			T: seg.N, Position: seg.Position, Pages: s.layerPages(i, seg.Seq, layer),
 		}
+		t += seg.N
 	}
-	s.pool.Attend(kernel.AttentionShape{Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, ValueDim: c.ValueDim}, s.tasks)
+	s.pool.Run(len(s.spans), s.items.store)
+	s.pool.Attend(&s.attention)
 	s.input.Set(s.attn, tokens, c.Heads*c.ValueDim)
 	s.pool.MatMul(&s.input, kernel.Product{Dst: s.out, W: w.O})
 
-	// The residual, and the feed-forward network's norm.
-	s.pool.Run(tokens, func(t int) {
-		addBias(row(s.out, t, c.Hidden), w.OBias)
-		kernel.Add(row(x, t, c.Hidden), row(s.out, t, c.Hidden))
-		kernel.RMSNorm(row(s.norm, t, c.Hidden), row(x, t, c.Hidden), w.FFNNorm, c.RMSEps)
-	})
+	// The residual, and the feed-forward network.
+	s.pool.Run(ceil(tokens, normTokens), s.items.ffnNorm)
 	s.input.Set(s.norm, tokens, c.Hidden)
 	s.pool.MatMul(&s.input, kernel.Product{Dst: s.gate, W: w.Gate}, kernel.Product{Dst: s.up, W: w.Up})
-	s.pool.Run(tokens, func(t int) {
-		gate, up := row(s.gate, t, c.FFN), row(s.up, t, c.FFN)
-		addBias(gate, w.GateBias)
-		addBias(up, w.UpBias)
-		kernel.SwiGLU(gate, up)
-	})
+	s.pool.Run(tokens, s.items.swiGLU)
 	s.input.Set(s.gate, tokens, c.FFN)
 	s.pool.MatMul(&s.input, kernel.Product{Dst: s.out, W: w.Down})
-	s.pool.Run(tokens, func(t int) {
-		addBias(row(s.out, t, c.Hidden), w.DownBias)
-		kernel.Add(row(x, t, c.Hidden), row(s.out, t, c.Hidden))
-	})
-	return nil
+	s.pool.Run(ceil(tokens, normTokens), s.items.add)
 }
 
-// rotate finishes the queries and keys of token t: biases, norms of heads where the model has them, rotation, and the
-// scale of the attention.
-func (s *State) rotate(w *Layer, t int) {
-	c, rope := &s.model.Config, s.model.rope
+// normTokens is the number of tokens in an item that norms or adds hidden states: enough to be worth a thread's while.
+const normTokens = 4
+
+// hidden calls f for the tokens of an item of normTokens.
+func (s *State) hidden(item int, f func(x, norm, out []float32)) {
+	n := s.c.Hidden
+	for t := item * normTokens; t < min((item+1)*normTokens, len(s.h)/n); t++ {
+		f(row(s.h, t, n), row(s.norm, t, n), row(s.out, t, n))
+	}
+}
+
+func (s *State) attnNorm(item int) {
+	s.hidden(item, func(x, norm, _ []float32) { kernel.RMSNorm(norm, x, s.w.AttnNorm, s.c.RMSEps) })
+}
+
+// ffnNorm adds what attention gives to the hidden states before it norms them.
+func (s *State) ffnNorm(item int) {
+	s.hidden(item, func(x, norm, out []float32) {
+		addBias(out, s.w.OBias)
+		kernel.Add(x, out)
+		kernel.RMSNorm(norm, x, s.w.FFNNorm, s.c.RMSEps)
+	})
+}
+
+func (s *State) swiGLU(t int) {
+	gate, up := row(s.gate, t, s.c.FFN), row(s.up, t, s.c.FFN)
+	addBias(gate, s.w.GateBias)
+	addBias(up, s.w.UpBias)
+	kernel.SwiGLU(gate, up)
+}
+
+func (s *State) add(item int) {
+	s.hidden(item, func(x, _, out []float32) {
+		addBias(out, s.w.DownBias)
+		kernel.Add(x, out)
+	})
+}
+
+// store finishes the queries, keys and values of a span, and writes keys and values to the cache.
+func (s *State) store(item int) {
+	c, sp := s.c, &s.spans[item]
+	for t := sp.token; t < sp.token+sp.n; t++ {
+		s.rotate(t)
+	}
+	page := &s.attention.Tasks[sp.segment].Pages[sp.position/kernel.PagePositions]
+	page.Put(s.attention.Shape, sp.position%kernel.PagePositions, sp.n,
+		s.k[sp.token*c.KVHeads*c.HeadDim:], s.v[sp.token*c.KVHeads*c.ValueDim:])
+}
+
+// rotate finishes the queries, keys and values of token t: biases, norms of heads where the model has them, rotation, and
+// the scale of the attention.
+func (s *State) rotate(t int) {
+	c, w, rope := s.c, s.w, s.model.rope
 	q, k, v := row(s.q, t, c.Heads*c.HeadDim), row(s.k, t, c.KVHeads*c.HeadDim), row(s.v, t, c.KVHeads*c.ValueDim)
 	addBias(q, w.QBias)
 	addBias(k, w.KBias)
@@ -189,23 +239,20 @@ func (s *State) rotate(w *Layer, t int) {
 		}
 		rope.Apply(head, cos, sin)
 	}
-	scale := kernel.AttentionScale(c.HeadDim)
-	for i := range q {
-		q[i] *= scale
-	}
+	kernel.Scale(q, kernel.AttentionScale(c.HeadDim))
 }
 
 // Logits writes the logits, (tokens, vocab), of hidden states x, (tokens, hidden): final norm and output matrix.
 func (s *State) Logits(logits, x []float32) {
-	c := &s.model.Config
+	c := s.c
 	tokens := len(x) / c.Hidden
 	if tokens == 0 {
 		return
 	}
 	s.norm = grow(s.norm, len(x))
-	s.pool.Run(tokens, func(t int) {
+	for t := range tokens {
 		kernel.RMSNorm(row(s.norm, t, c.Hidden), row(x, t, c.Hidden), s.model.Weights.OutputNorm, c.RMSEps)
-	})
+	}
 	s.input.Set(s.norm, tokens, c.Hidden)
 	s.pool.MatMul(&s.input, kernel.Product{Dst: logits, W: s.model.Weights.Output})
 }
@@ -222,30 +269,40 @@ func (s *State) size(c *Config, tokens int) {
 	s.up = grow(s.up, tokens*c.FFN)
 }
 
-// rotations fills the tables of the segments' positions, and makes room for their tasks. The layers of one pass share
-// the tables.
-func (s *State) rotations(segments []Segment) {
-	s.tasks = grow(s.tasks, len(segments))
+// begin makes room for a batch, cuts its segments into spans and fills the tables of its positions, which the layers
+// of one pass share.
+func (s *State) begin(segments []Segment, tokens int) {
+	s.size(s.c, tokens)
+	s.attention.Tasks = grow(s.attention.Tasks, len(segments))
 	for len(s.pages) < len(segments) {
 		s.pages = append(s.pages, nil)
 	}
-	rope, same, t := s.model.rope, true, 0
-	for _, seg := range segments {
-		for i := range seg.N {
-			if t == len(s.positions) {
-				s.positions = append(s.positions, -1)
+	s.spans = s.spans[:0]
+	rope, same, t := s.model.rope, len(s.positions) == tokens, 0
+	s.positions = grow(s.positions, tokens)
+	for i, seg := range segments {
+		for j := range seg.N {
+			position := seg.Position + j
+			if j == 0 || position%kernel.PageSpan == 0 {
+				s.spans = append(s.spans, span{segment: i, token: t, position: position})
 			}
-			same = same && s.positions[t] == seg.Position+i
-			s.positions[t] = seg.Position + i
+			s.spans[len(s.spans)-1].n++
+			same = same && s.positions[t] == position
+			s.positions[t] = position
 			t++
 		}
 	}
-	n := len(rope.Freq)
-	if same && len(s.cos) >= t*n {
+	if same {
 		return
 	}
+	n := len(rope.Freq)
 	s.cos, s.sin = grow(s.cos, t*n), grow(s.sin, t*n)
-	s.pool.Run(t, func(t int) { rope.Table(row(s.cos, t, n), row(s.sin, t, n), s.positions[t]) })
+	s.pool.Run(t, s.items.table)
+}
+
+func (s *State) table(t int) {
+	n := len(s.model.rope.Freq)
+	s.model.rope.Table(row(s.cos, t, n), row(s.sin, t, n), s.positions[t])
 }
 
 // layerPages returns the cache pages of segment i as the kernel takes them.
@@ -274,6 +331,8 @@ func addBias(x, bias []float32) {
 		kernel.Add(x, bias)
 	}
 }
+
+func ceil(n, d int) int { return (n + d - 1) / d }
 
 // row is row i of a matrix of rows of n.
 func row(x []float32, i, n int) []float32 { return x[i*n : (i+1)*n] }

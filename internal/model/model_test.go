@@ -151,7 +151,7 @@ func TestForwardBits(t *testing.T) {
 						t.Fatal(err)
 					}
 					for layer := range m.Config.Layers {
-						if err := s.ForwardLayer(layer, hidden, []model.Segment{{Seq: fork, Position: from, N: len(tokens) - from}}); err != nil {
+						if err := s.ForwardLayer(layer, hidden, model.Segment{Seq: fork, Position: from, N: len(tokens) - from}); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -187,6 +187,11 @@ func forward(t testing.TB, s *model.State, tokens []int32, segments []model.Segm
 	for i := range want {
 		want[i] = i
 	}
+	for _, seg := range segments {
+		if err := s.Reserve(seg); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := s.Forward(context.Background(), tokens, segments, want, logits); err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +206,11 @@ func TestForwardErrors(t *testing.T) {
 	seq := cache.NewSequence()
 	logits := make([]float32, m.Config.Vocab)
 	run := func(ctx context.Context, tokens []int32, position int) error {
-		return s.Forward(ctx, tokens, []model.Segment{{Seq: seq, Position: position, N: len(tokens)}}, nil, logits)
+		segment := model.Segment{Seq: seq, Position: position, N: len(tokens)}
+		if err := s.Reserve(segment); err != nil {
+			return err
+		}
+		return s.Forward(ctx, tokens, []model.Segment{segment}, nil, logits)
 	}
 	canceled, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -13,8 +13,15 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
+// numbers are 0 to 15.
+var numbers Mem
+
 func main() {
 	ConstraintExpr("amd64,!purego")
+	numbers = GLOBL("numbers", RODATA|NOPTR)
+	for i := range 16 {
+		DATA(4*i, U32(uint32(i)))
+	}
 	for _, queries := range []int{1, 2, 3, 4} {
 		attend(halves, queries)
 		attend(floats, queries)
@@ -25,9 +32,12 @@ func main() {
 	norm()
 	swiGLU()
 	add()
+	multiply()
 	ropeHalves()
 	ropeNeighbours()
 	skip()
+	encodeHalves()
+	putKeys()
 	Generate()
 }
 

@@ -72,6 +72,17 @@ func add() {
 	})
 }
 
+func multiply() {
+	text("multiplyAVX512", "func(x *float32, by float32, n int)", "multiplies x by a number. n is a multiple of 16.")
+	by := ZMM()
+	VBROADCASTSS(NewParamAddr("by", 8), by)
+	elementwise([]string{"x"}, func(p []GPVirtual) {
+		v := ZMM()
+		VMULPS(Mem{Base: p[0]}, by, v)
+		VMOVUPS(v, Mem{Base: p[0]})
+	})
+}
+
 func ropeHalves() {
 	text("ropeHalvesAVX512", "func(x, y, cos, sin *float32, n int)",
 		"turns the pairs of x and y. n is a multiple of 16.")

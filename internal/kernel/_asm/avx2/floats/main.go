@@ -22,10 +22,12 @@ func main() {
 	}
 	divide()
 	decodeHalves()
+	encodeHalves()
 	dotLanes()
 	norm()
 	swiGLU()
 	add()
+	multiply()
 	ropeHalves()
 	ropeNeighbours()
 	skip()

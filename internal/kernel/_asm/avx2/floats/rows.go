@@ -72,6 +72,17 @@ func add() {
 	})
 }
 
+func multiply() {
+	text("multiplyAVX2", "func(x *float32, by float32, n int)", "multiplies x by a number. n is a multiple of 8.")
+	by := YMM()
+	VBROADCASTSS(NewParamAddr("by", 8), by)
+	elementwise([]string{"x"}, func(p []GPVirtual) {
+		v := YMM()
+		VMULPS(Mem{Base: p[0]}, by, v)
+		VMOVUPS(v, Mem{Base: p[0]})
+	})
+}
+
 func divide() {
 	text("divideAVX2", "func(dst, x *float32, by float32, n int)", "writes x/by to dst. n is a multiple of 8.")
 	by := YMM()
@@ -93,6 +104,22 @@ func decodeHalves() {
 	VMOVUPS(v, Mem{Base: dst})
 	ADDQ(Imm(32), dst)
 	ADDQ(Imm(16), x)
+	SUBQ(Imm(8), n)
+	JNZ(LabelRef("loop"))
+	VZEROUPPER()
+	RET()
+}
+
+func encodeHalves() {
+	text("encodeHalvesAVX2", "func(dst *uint16, x *float32, n int)", "converts float32 to F16. n is a multiple of 8.")
+	dst, x, n := Load(Param("dst"), GP64()), Load(Param("x"), GP64()), Load(Param("n"), GP64())
+	v := YMM()
+	const toEven = 0
+	Label("loop")
+	VMOVUPS(Mem{Base: x}, v)
+	VCVTPS2PH(Imm(toEven), v, Mem{Base: dst})
+	ADDQ(Imm(16), dst)
+	ADDQ(Imm(32), x)
 	SUBQ(Imm(8), n)
 	JNZ(LabelRef("loop"))
 	VZEROUPPER()

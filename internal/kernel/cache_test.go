@@ -1,0 +1,108 @@
+package kernel
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/realm-ai/realm/internal/cpu"
+	"github.com/realm-ai/realm/internal/f16"
+)
+
+// TestPut writes to every place of a page, by kernels and without, and looks at all of it.
+func TestPut(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 11))
+	for _, s := range []AttentionShape{{KVHeads: 3, HeadDim: 16, ValueDim: 32}, {KVHeads: 2, HeadDim: 5, ValueDim: 19}} {
+		nk, nv := s.KVHeads*s.HeadDim, s.KVHeads*s.ValueDim
+		for at := range PagePositions {
+			for _, n := range []int{1, 2, 15, 16, 17, 32, 64} {
+				if at+n > PagePositions {
+					continue
+				}
+				before := Page{K: make([]uint16, nk*PagePositions), V: make([]uint16, nv*PagePositions)}
+				for _, h := range [][]uint16{before.K, before.V} {
+					for i := range h {
+						h[i] = uint16(rng.Uint32())
+					}
+				}
+				k, v := strangeFloats(rng, n*nk), strangeFloats(rng, n*nv)
+				want := Page{K: slices.Clone(before.K), V: slices.Clone(before.V)}
+				for j := range n {
+					for i, x := range k[j*nk : (j+1)*nk] {
+						want.K[i*PagePositions+at+j] = f16.FromFloat32(x)
+					}
+					for i, x := range v[j*nv : (j+1)*nv] {
+						head, d := i/s.ValueDim, i%s.ValueDim
+						want.V[(head*PagePositions+at+j)*s.ValueDim+d] = f16.FromFloat32(x)
+					}
+				}
+				check := func() {
+					t.Helper()
+					got := Page{K: slices.Clone(before.K), V: slices.Clone(before.V)}
+					got.Put(s, at, n, k, v)
+					if !slices.Equal(got.K, want.K) || !slices.Equal(got.V, want.V) {
+						t.Fatalf("%v: another page after %d positions from %d", s, n, at)
+					}
+				}
+				check()
+				plainly(check)
+
+				floats := Page{K32: make([]float32, nk*PagePositions), V32: make([]float32, nv*PagePositions)}
+				floats.Put(s, at, n, k, v)
+				for i, x := range floats.K32 {
+					if j := i%PagePositions - at; j >= 0 && j < n && !sameFloats([]float32{x}, k[j*nk+i/PagePositions:][:1]) {
+						t.Fatalf("%v: key %d is %v", s, i, x)
+					}
+				}
+				for i, x := range floats.V32 {
+					head, j, d := i/s.ValueDim/PagePositions, i/s.ValueDim%PagePositions-at, i%s.ValueDim
+					if j >= 0 && j < n && !sameFloats([]float32{x}, v[j*nv+head*s.ValueDim+d:][:1]) {
+						t.Fatalf("%v: value %d is %v", s, i, x)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestPutKernels compares all floats that round to other halves than their neighbours do.
+func TestPutKernels(t *testing.T) { eachSet(t, floatSets, putKernels) }
+
+func putKernels(t *testing.T) {
+	x := make([]float32, 0, 6<<16)
+	for h := range 1 << 16 {
+		v := f16.ToFloat32(uint16(h))
+		next := f16.ToFloat32(uint16(h + 1))
+		half := v + (next-v)/2
+		x = append(x, v, next, half, half*(1-0x1p-24), half*(1+0x1p-23), v*(1+0x1p-12))
+	}
+	got, want := make([]uint16, len(x)), make([]uint16, len(x))
+	if n := encodeVectors(got, x); n != len(x) {
+		t.Fatalf("the kernel did %d of %d", n, len(x))
+	}
+	f16.EncodeSlice(want, x)
+	for i := range x {
+		if got[i] != want[i] {
+			t.Fatalf("%v: %#x, want %#x", x[i], got[i], want[i])
+		}
+	}
+	if n := putKeyVectors(got, 0, 1, x, 4); n != 1 && kernels >= cpu.AVX512 {
+		t.Errorf("the kernel did %d positions, want 1", n)
+	}
+}
+
+func BenchmarkPut(b *testing.B) {
+	s := AttentionShape{KVHeads: 3, HeadDim: 64, ValueDim: 64}
+	p := Page{K: make([]uint16, 192*PagePositions), V: make([]uint16, 192*PagePositions)}
+	x := randomFloats(rand.New(rand.NewPCG(1, 1)), 192*PagePositions)
+	b.Run("1", func(b *testing.B) {
+		for b.Loop() {
+			p.Put(s, 17, 1, x, x)
+		}
+	})
+	b.Run("32", func(b *testing.B) {
+		for b.Loop() {
+			p.Put(s, 32, 32, x, x)
+		}
+	})
+}
