@@ -17,16 +17,21 @@ type Input struct {
 
 // quantized is activations in 8 bits, in blocks that share a scale.
 type quantized struct {
-	ready                    bool // d, q and sums are of the present activations
-	hasNib, hasBy, hasStream bool // so are nib, by and stream
-	block                    int
-	d                        []float32 // (T, N/block) scales
-	q                        []int8    // (T, N)
-	sums                     []int32   // (T, N/sumsOf) sums of q
-	nib                      []uint64  // (T, N/4) q as dotNibbles wants it
-	by                       []uint64  // (T, N/2) q as dotBytes wants it
-	stream                   []uint32  // all of it as kernels for strips want it
+	made  made
+	block int
+	d     []float32 // (T, N/block) scales
+	q     []int8    // (T, N)
+	sums  []int32   // (T, N/sumsOf) sums of q
+
+	// All of it as kernels want it.
+	nib    []uint64 // (T, N/4) for dotNibbles
+	by     []uint64 // (T, N/2) for dotBytes
+	stream []uint32 // for strips
+	tiled  []byte   // for tiles
 }
+
+// made says what of quantized is of the present activations: quants stands for d, q and sums.
+type made struct{ quants, nib, by, stream, tiled bool }
 
 // Set makes in the input x, which holds T x N activations and must not change until the products are done.
 func (in *Input) Set(x []float32, t, n int) {
@@ -36,7 +41,7 @@ func (in *Input) Set(x []float32, t, n int) {
 }
 
 func (q *quantized) reset(block int) {
-	q.ready, q.hasNib, q.hasBy, q.hasStream, q.block = false, false, false, false, block
+	q.made, q.block = made{}, block
 }
 
 // sumsOf is the number of activations that one element of sums covers: a 32-block has one, while a block of 256 has one
@@ -63,29 +68,36 @@ func (in *Input) prepare(p *Pool, m *Matrix) {
 		return
 	}
 	q := in.quantized(f)
-	if !q.ready {
+	if !q.made.quants {
 		q.d = grow(q.d, in.T*in.N/q.block)
 		q.q = grow(q.q, in.T*in.N)
 		q.sums = grow(q.sums, in.T*in.N/q.sumsOf())
 		p.Run(in.T, func(t int) { q.quantize(in, t) })
-		q.ready = true
+		q.made.quants = true
 	}
-	if m.strips() != nil {
-		if !q.hasStream {
-			q.streams(p, in)
-			q.hasStream = true
+	if m.tiles(in.T) != nil {
+		if !q.made.tiled {
+			q.tileStreams(p, in)
+			q.made.tiled = true
 		}
 		return
 	}
-	if f.nibbles && !q.hasNib {
+	if m.strips() != nil {
+		if !q.made.stream {
+			q.streams(p, in)
+			q.made.stream = true
+		}
+		return
+	}
+	if f.nibbles && !q.made.nib {
 		q.nib = grow(q.nib, in.T*in.N/4)
 		p.Run(in.T, func(t int) { spreadNibbles(q.nib[t*in.N/4:(t+1)*in.N/4], q.q[t*in.N:(t+1)*in.N]) })
-		q.hasNib = true
+		q.made.nib = true
 	}
-	if !f.nibbles && !q.hasBy {
+	if !f.nibbles && !q.made.by {
 		q.by = grow(q.by, in.T*in.N/2)
 		p.Run(in.T, func(t int) { spreadBytes(q.by[t*in.N/2:(t+1)*in.N/2], q.q[t*in.N:(t+1)*in.N]) })
-		q.hasBy = true
+		q.made.by = true
 	}
 }
 

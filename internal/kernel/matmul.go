@@ -70,6 +70,10 @@ func (m *Matrix) rowsOfItem(in *Input) int {
 
 // items is the number of items that a product is cut into.
 func (o *Product) items(in *Input) int {
+	if o.W.tiles(in.T) != nil {
+		plan := planTiles(o.W, in.T)
+		return plan.rows * plan.columns
+	}
 	if o.W.strips() != nil {
 		plan := planStrips(o.W, in.T)
 		return plan.rows * plan.columns
@@ -79,6 +83,10 @@ func (o *Product) items(in *Input) int {
 
 // item computes one item of a product.
 func (s *scratch) item(o *Product, in *Input, item int) {
+	if f := o.W.tiles(in.T); f != nil {
+		s.tileItem(o.Dst, o.W, f, in, planTiles(o.W, in.T), item)
+		return
+	}
 	if k := o.W.strips(); k != nil {
 		s.stripItem(o.Dst, o.W, k, in, planStrips(o.W, in.T), item)
 		return

@@ -100,7 +100,7 @@ func TestMatMulAgainstDequantized(t *testing.T) {
 							sum, size := 0.0, 0.0
 							for i, v := range w {
 								a := float64(x[tok*cols+i])
-								if q := in.quantized(m.format); q.ready {
+								if q := in.quantized(m.format); q.made.quants {
 									a = float64(q.q[tok*cols+i]) * float64(q.d[(tok*cols+i)/q.block])
 								}
 								sum += float64(v) * a

@@ -33,7 +33,7 @@ func needKernels(tb testing.TB, set cpu.Set) {
 }
 
 // assembly are the sets that have kernels of their own.
-var assembly = []cpu.Set{cpu.NEON, cpu.AVX2, cpu.AVX512}
+var assembly = []cpu.Set{cpu.NEON, cpu.AVX2, cpu.AVX512, cpu.AMX}
 
 // eachSet runs a test on each of some sets of kernels.
 func eachSet(t *testing.T, sets []cpu.Set, f func(t *testing.T)) {
@@ -349,7 +349,7 @@ func TestKernelsAtTheirLimits(t *testing.T) { eachSet(t, assembly, kernelsAtThei
 func kernelsAtTheirLimits(t *testing.T) {
 	p := NewPool(1)
 	defer p.Close()
-	const rows, cols, tokens = 16, 512, 12
+	const rows, cols, tokens = 16, 512, 33
 	x := make([]float32, tokens*cols)
 	for i := range x {
 		switch tok := i / cols; {
@@ -376,7 +376,7 @@ func kernelsAtTheirLimits(t *testing.T) {
 					binary.LittleEndian.PutUint16(block[at:], 0x3c00)
 				}
 			}
-			for _, n := range tileTokens {
+			for _, n := range append(tileTokens[:], 16, tokens) {
 				got, want := multiply(t, p, pack(t, m), x[:n*cols], n), multiplyPlain(t, p, m, x[:n*cols], n)
 				if !slices.Equal(got, want) {
 					t.Errorf("%v of bytes %#x, %d tokens: other bits than plain Go", d.t, fill, n)

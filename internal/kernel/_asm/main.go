@@ -3,9 +3,13 @@
 // The kernels multiply 16 interleaved rows of weights, a strip (see layout in packed.go), with a tile of T tokens (see
 // stream in stream.go). Every lane of a vector is a row. A kernel's text follows its Go loops: strips, blocks, and inside
 // a block the sub-blocks, of which each is a run of dword dot products.
+//
+// With the flag -amx it writes those that multiply with AMX (tiles.go).
 package main
 
 import (
+	"flag"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 )
@@ -14,11 +18,33 @@ import (
 var steps Mem
 
 func main() {
+	amx := flag.Bool("amx", false, "write the kernels with AMX")
+	flag.Parse()
 	ConstraintExpr("amd64,!purego")
 	steps = GLOBL("steps", RODATA|NOPTR)
 	for i, v := range []int{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113} {
 		DATA(i, U8(uint8(v+128)))
 	}
+	if *amx {
+		writeTiles()
+	} else {
+		writeVectors()
+	}
+	Generate()
+}
+
+func writeTiles() {
+	for _, tokens := range []int{8, 16} {
+		for _, depth := range []int{32, 64} {
+			makeTileShapes(tokens, depth)
+		}
+	}
+	for _, f := range foldedDTypes {
+		tiles256(f)
+	}
+}
+
+func writeVectors() {
 	for _, tokens := range []int{1, 2, 4, 8, 12} {
 		for _, f := range []legacy{q4_0, q4_1, q5_0, q5_1, q8_0, iq4NL} {
 			block32(f, tokens)
@@ -38,5 +64,4 @@ func main() {
 	}
 	quantize(32)
 	quantize(256)
-	Generate()
 }

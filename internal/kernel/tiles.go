@@ -1,0 +1,164 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"math"
+	"unsafe"
+)
+
+// Kernels for tiles multiply strips with many tokens at a time, 16 to a tile. They read activations as a stream, in which
+// what one block and one tile of tokens need stands together. A block of 32 has
+//
+//	16 x 32  quants, those of a token after those of another
+//	16       scales, floats, one for each token
+//	16       sums of the activations as floats
+//
+// and a block of 256
+//
+//	4 x 16 x 64  quants, 64 of each token before the next 64
+//	16           scales
+//	4 x 16       pairs of int16 sums of 32 activations: 0 and 2, 1 and 3, 4 and 6, 5 and 7
+//	8 x 16       pairs of int16 sums of 16 activations: 0 and 2, 1 and 3, 4 and 6, and so on
+//
+// Kernels for blocks of 256 go through all tiles with a block and for blocks of 32 through some blocks with a tile, so
+// that is the order of the stream.
+
+// tileRows is the number of tokens in a tile, of which each is a row.
+const tileRows = 16
+
+// dotTiles multiplies strips of weights, one after the other, with tokens: out[t][r] for each row and token. stride is
+// what lies between tokens in out, in bytes; x is the stream from the first token's tile on, and step what lies between
+// blocks of 256, or tiles of blocks of 32, in it. blocks is the number of blocks in a row, and the strips are as many as
+// hold the rows. scratch has dotTilesScratch bytes.
+type dotTiles func(out *float32, stride int, w *byte, size int, x, scratch *byte, step, blocks, tokens, rows int)
+
+// dotTilesScratch is what a kernel keeps in scratch for a number of tokens.
+func dotTilesScratch(tokens int) int { return 28672 + 2*64*ceil(tokens, tileRows)*tileRows }
+
+// tiles returns the kernel that multiplies m with so many tokens, or nil where others do.
+func (m *Matrix) tiles(tokens int) dotTiles {
+	if m.layout == nil || tokens < tilesFrom {
+		return nil
+	}
+	return tileKernelOf(kernels, m.DType)
+}
+
+// tilesFrom is the number of tokens from which on tiles are faster.
+const tilesFrom = 8
+
+// Sizes of a tile's share of the stream for one block, in bytes.
+const (
+	tileBytes32  = tileRows * (32 + 4 + 4)
+	tileBytes256 = tileRows * (256 + 4 + 4*4 + 8*4)
+)
+
+// tileAt returns where the stream has a block and a tile, and how far the next of the blocks of 256, or the next tile
+// of those of 32, is from it.
+func (q *quantized) tileAt(in *Input, tile, block int) (at, step int) {
+	if q.block == 32 {
+		step = in.N / 32 * tileBytes32
+		return tile*step + block*tileBytes32, step
+	}
+	step = ceil(in.T, tileRows) * tileBytes256
+	return block*step + tile*tileBytes256, step
+}
+
+// tileStreams makes the stream.
+func (q *quantized) tileStreams(p *Pool, in *Input) {
+	tiles := ceil(in.T, tileRows)
+	size := tiles * in.N / 32 * tileBytes32
+	if q.block == 256 {
+		size = tiles * in.N / 256 * tileBytes256
+	}
+	q.tiled = align(q.tiled, size)
+	p.Run(tiles, func(tile int) {
+		n := min(tileRows, in.T-tile*tileRows)
+		for b := range in.N / q.block {
+			at, _ := q.tileAt(in, tile, b)
+			if q.block == 32 {
+				q.tileBlock32((*[tileBytes32]byte)(q.tiled[at:]), in, tile*tileRows, n, b)
+			} else {
+				q.tileBlock256((*[tileBytes256]byte)(q.tiled[at:]), in, tile*tileRows, n, b)
+			}
+		}
+	})
+}
+
+// tileBlock32 writes block b of n tokens from token t0 on.
+func (q *quantized) tileBlock32(dst *[tileBytes32]byte, in *Input, t0, n, b int) {
+	nb := in.N / 32
+	if n < tileRows {
+		clear(dst[:])
+	}
+	for t := range n {
+		at := (t0+t)*nb + b
+		*(*[32]int8)(unsafe.Pointer(&dst[32*t])) = [32]int8(q.q[32*at:])
+		binary.LittleEndian.PutUint32(dst[512+4*t:], math.Float32bits(q.d[at]))
+		binary.LittleEndian.PutUint32(dst[576+4*t:], math.Float32bits(float32(q.sums[at])))
+	}
+}
+
+// tileBlock256 writes block b of n tokens from token t0 on.
+func (q *quantized) tileBlock256(dst *[tileBytes256]byte, in *Input, t0, n, b int) {
+	nb := in.N / 256
+	if n < tileRows {
+		clear(dst[:])
+	}
+	for t := range n {
+		at := (t0+t)*nb + b
+		x := (*[256]int8)(q.q[256*at:])
+		for i := range 4 {
+			*(*[64]int8)(unsafe.Pointer(&dst[1024*i+64*t])) = [64]int8(x[64*i:])
+		}
+		v := (*[13 * tileRows]uint32)(unsafe.Pointer(&dst[4096]))[t:]
+		s := (*[16]int32)(q.sums[16*at:])
+		v[0] = math.Float32bits(q.d[at])
+		for i := range 2 {
+			g := s[8*i : 8*i+8]
+			v[(1+2*i)*tileRows] = pair(g[0]+g[1], g[4]+g[5])
+			v[(2+2*i)*tileRows] = pair(g[2]+g[3], g[6]+g[7])
+		}
+		for i := range 4 {
+			g := s[4*i : 4*i+4]
+			v[(5+2*i)*tileRows] = pair(g[0], g[2])
+			v[(6+2*i)*tileRows] = pair(g[1], g[3])
+		}
+	}
+}
+
+// planTiles cuts a product of m with t tokens. The quants of an item's tokens stay in the second-level cache while its
+// strips pass.
+func planTiles(m *Matrix, t int) stripPlan {
+	const (
+		quants   = 1 << 20  // of an item
+		products = 32 << 20 // of an item
+	)
+	most := max(2*tileRows, min(512, quants/m.Cols)/(2*tileRows)*(2*tileRows))
+	p := stripPlan{tokens: t}
+	p.columns = ceil(t, most)
+	if p.columns > 1 {
+		p.tokens = ceil(ceil(t, p.columns), 2*tileRows) * 2 * tileRows
+		p.columns = ceil(t, p.tokens)
+	}
+	p.strips = max(2, products/(max(p.tokens, tileRows)*stripRows*m.Cols)/2*2)
+	p.rows = ceil(ceil(m.Rows, stripRows), p.strips)
+	return p
+}
+
+// tileItem computes one item of a product.
+func (s *scratch) tileItem(dst []float32, m *Matrix, f dotTiles, in *Input, p stripPlan, item int) {
+	s0, t0 := item/p.columns*p.strips, item%p.columns*p.tokens
+	n := min(p.tokens, in.T-t0)
+	q := in.quantized(m.format)
+	s.aligned = align(s.aligned, dotTilesScratch(n))
+	at, step := q.tileAt(in, t0/tileRows, 0)
+	s.dotTiles(f, dst[t0*m.Rows+s0*stripRows:], m.Rows, m.strip(s0), m.stripBytes, q.tiled[at:], step,
+		in.N/m.format.block, n, min(p.strips*stripRows, m.Rows-s0*stripRows))
+}
+
+// dotTiles calls a kernel from a frame of Go's, as dot does.
+//
+//go:noinline
+func (s *scratch) dotTiles(f dotTiles, out []float32, stride int, w []byte, size int, x []byte, step, blocks, tokens, rows int) {
+	f(&out[0], 4*stride, &w[0], size, &x[0], &s.aligned[0], step, blocks, tokens, rows)
+}
