@@ -66,7 +66,7 @@ func TestPut(t *testing.T) {
 }
 
 // TestPutKernels compares all floats that round to other halves than their neighbours do.
-func TestPutKernels(t *testing.T) { eachSet(t, floatSets, putKernels) }
+func TestPutKernels(t *testing.T) { eachSet(t, assembly, putKernels) }
 
 func putKernels(t *testing.T) {
 	x := make([]float32, 0, 6<<16)

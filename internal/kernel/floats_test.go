@@ -11,9 +11,6 @@ import (
 	"github.com/realm-ai/realm/internal/f16"
 )
 
-// floatSets are the sets with kernels for the arithmetic on floats.
-var floatSets = []cpu.Set{cpu.AVX2, cpu.AVX512}
-
 // strange are floats that arithmetic treats in other ways than most.
 var strange = []float32{
 	0, float32(math.Copysign(0, -1)), float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.NaN()),
@@ -70,7 +67,7 @@ func guarded(x []float32) (mine []float32, check func(t *testing.T)) {
 }
 
 // TestFloatKernels compares the element-wise kernels with plain Go.
-func TestFloatKernels(t *testing.T) { eachSet(t, floatSets, floatKernels) }
+func TestFloatKernels(t *testing.T) { eachSet(t, assembly, floatKernels) }
 
 func floatKernels(t *testing.T) {
 	for _, op := range []struct {
@@ -131,7 +128,7 @@ func floatKernels(t *testing.T) {
 }
 
 // TestExpKernel compares the kernels' Exp with plain Go's, as SwiGLU shows it, in steps through all floats.
-func TestExpKernel(t *testing.T) { eachSet(t, floatSets, expKernel) }
+func TestExpKernel(t *testing.T) { eachSet(t, assembly, expKernel) }
 
 func expKernel(t *testing.T) {
 	const n = 1 << 12
@@ -159,7 +156,7 @@ func expKernel(t *testing.T) {
 
 // TestAttentionKernels compares attention with plain Go: every number of positions in a block, of queries, and shapes
 // that kernels and plain Go share.
-func TestAttentionKernels(t *testing.T) { eachSet(t, floatSets, attentionKernels) }
+func TestAttentionKernels(t *testing.T) { eachSet(t, assembly, attentionKernels) }
 
 func attentionKernels(t *testing.T) {
 	if attendKernelsOf(kernels) == nil {

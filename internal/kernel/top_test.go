@@ -58,7 +58,7 @@ func truth(b bool) int {
 }
 
 // TestSkipKernel holds the kernel to whole vectors and to stopping at every lane.
-func TestSkipKernel(t *testing.T) { eachSet(t, floatSets, skipKernel) }
+func TestSkipKernel(t *testing.T) { eachSet(t, assembly, skipKernel) }
 
 func skipKernel(t *testing.T) {
 	x := make([]float32, 100)

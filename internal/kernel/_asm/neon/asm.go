@@ -30,8 +30,7 @@ type mem struct {
 	disp int
 }
 
-func (m mem) String() string      { return fmt.Sprintf("%d(%v)", m.disp, m.base) }
-func (m mem) offset(disp int) mem { return mem{m.base, m.disp + disp} }
+func (m mem) String() string { return fmt.Sprintf("%d(%v)", m.disp, m.base) }
 
 // param is a parameter of a function.
 type param struct{ name, kind string }
@@ -47,7 +46,8 @@ func (p param) size() int {
 // asm writes functions. Its methods that stand for instructions take the destination first, as Arm's manual does.
 type asm struct {
 	text, stubs bytes.Buffer
-	where       map[string]int // of the parameters in the frame
+	where       map[string]int // of the parameters and the result in the frame
+	result      string         // the int that the next function returns, if any
 	v           vec            // the next free register
 	r           gp             // likewise
 }
@@ -79,7 +79,7 @@ func (a *asm) label(name string) { fmt.Fprintf(&a.text, "\n%s:\n", name) }
 func (a *asm) function(name, doc string, frame int, noescape bool, params ...param) {
 	a.where = map[string]int{}
 	a.v, a.r = 0, 0
-	size, signature := 0, ""
+	size, signature, results := 0, "", ""
 	for i, p := range params {
 		size = (size + p.size() - 1) &^ (p.size() - 1)
 		a.where[p.name] = size
@@ -89,12 +89,19 @@ func (a *asm) function(name, doc string, frame int, noescape bool, params ...par
 		}
 		signature += p.name + " " + p.kind
 	}
+	if a.result != "" {
+		a.where[a.result] = size
+		size += 8
+		results = fmt.Sprintf(" (%s int)", a.result)
+		a.result = ""
+	}
 	pragma := ""
 	if noescape {
 		pragma = "//\n//go:noescape\n"
 	}
-	fmt.Fprintf(&a.stubs, "\n// %s %s\n%sfunc %s(%s)\n", name, doc, pragma, name, signature)
-	fmt.Fprintf(&a.text, "\n// func %s(%s)\nTEXT ·%s(SB), NOSPLIT, $%d-%d\n", name, signature, name, frame, size)
+	fmt.Fprintf(&a.stubs, "\n// %s %s\n%sfunc %s(%s)%s\n", name, doc, pragma, name, signature, results)
+	fmt.Fprintf(&a.text, "\n// func %s(%s)%s\nTEXT ·%s(SB), NOSPLIT, $%d-%d\n",
+		name, signature, results, name, frame, size)
 }
 
 // vec takes a register until release.
@@ -140,42 +147,47 @@ func (a *asm) arg(name string) gp {
 
 func (a *asm) loadArg(r gp, name string) { a.line("MOVD %s+%d(FP), %v", name, a.where[name], r) }
 
-func (a *asm) move(d, n gp)                   { a.line("MOVD %v, %v", n, d) }
-func (a *asm) moveImm(d gp, v uint32)         { a.line("MOVD $0x%x, %v", v, d) }
-func (a *asm) add(d, n, m gp)                 { a.line("ADD %v, %v, %v", m, n, d) }
-func (a *asm) addImm(d, n gp, v int)          { a.line("ADD $%d, %v, %v", v, n, d) }
-func (a *asm) shiftLeft(d, n gp, by int)      { a.line("LSL $%d, %v, %v", by, n, d) }
-func (a *asm) branch(cond, label string)      { a.line("%s %s", cond, label) }
-func (a *asm) count(r gp, n int, to string)   { a.line("SUBS $%d, %v, %v", n, r, r); a.branch("BNE", to) }
-func (a *asm) ret()                           { a.line("RET") }
-func (a *asm) load(d vec, from mem)           { a.line("FMOVQ %v, F%d", from, int(d)) }
-func (a *asm) load8(d vec, from mem)          { a.line("FMOVD %v, F%d", from, int(d)) }
-func (a *asm) load4(d vec, from mem)          { a.line("FMOVS %v, F%d", from, int(d)) }
-func (a *asm) store(v vec, to mem)            { a.line("FMOVQ F%d, %v", int(v), to) }
-func (a *asm) store4(v vec, to mem)           { a.line("FMOVS F%d, %v", int(v), to) }
-func (a *asm) zero(d vec)                     { a.line("VMOVI $0, %s", d.b()) }
-func (a *asm) copy(d, n vec)                  { a.line("VMOV %s, %s", n.b(), d.b()) }
-func (a *asm) and(d, n, m vec)                { a.line("VAND %s, %s, %s", m.b(), n.b(), d.b()) }
-func (a *asm) or(d, n, m vec)                 { a.line("VORR %s, %s, %s", m.b(), n.b(), d.b()) }
-func (a *asm) xor(d, n, m vec)                { a.line("VEOR %s, %s, %s", m.b(), n.b(), d.b()) }
-func (a *asm) addS(d, n, m vec)               { a.line("VADD %s, %s, %s", m.s(), n.s(), d.s()) }
-func (a *asm) subS(d, n, m vec)               { a.line("VSUB %s, %s, %s", m.s(), n.s(), d.s()) }
-func (a *asm) subB(d, n, m vec)               { a.line("VSUB %s, %s, %s", m.b(), n.b(), d.b()) }
-func (a *asm) umax(d, n, m vec)               { a.line("VUMAX %s, %s, %s", m.s(), n.s(), d.s()) }
-func (a *asm) addp(d, n, m vec)               { a.line("VADDP %s, %s, %s", m.s(), n.s(), d.s()) }
-func (a *asm) addv(d, n vec)                  { a.line("VADDV %s, %v", n.s(), d) }
-func (a *asm) low8(d, n, m vec)               { a.line("VUZP1 %s, %s, %s", m.b(), n.b(), d.b()) }
-func (a *asm) low16(d, n, m vec)              { a.line("VUZP1 %v.H8, %v.H8, %v.H8", m, n, d) }
-func (a *asm) swapHalves(d, n vec)            { a.line("VEXT $8, %s, %s, %s", n.b(), n.b(), d.b()) }
-func (a *asm) fmla(d, n, m vec)               { a.line("VFMLA %s, %s, %s", m.s(), n.s(), d.s()) }
-func (a *asm) fmls(d, n, m vec)               { a.line("VFMLS %s, %s, %s", m.s(), n.s(), d.s()) }
-func (a *asm) dup(d, n vec, lane int)         { a.line("VDUP %v.S[%d], %s", n, lane, d.s()) }
-func (a *asm) dupGP(d vec, r gp)              { a.line("VDUP %v, %s", r, d.s()) }
-func (a *asm) uxtl(d, n vec)                  { a.line("VUXTL %v.H4, %s", n, d.s()) }
-func (a *asm) look(d, table, index vec)       { a.line("VTBL %s, [%s], %s", index.b(), table.b(), d.b()) }
-func (a *asm) loadEach(d vec, from gp, n int) { a.line("VLD1R.P %d(%v), [%s]", n, from, d.s()) }
+// floatArg fills a vector with a parameter.
+func (a *asm) floatArg(name string) vec {
+	v := a.vec()
+	a.line("FMOVS %s+%d(FP), F%d", name, a.where[name], int(v))
+	a.dup(v, v, 0)
+	return v
+}
+
+func (a *asm) move(d, n gp)                 { a.line("MOVD %v, %v", n, d) }
+func (a *asm) moveImm(d gp, v uint32)       { a.line("MOVD $0x%x, %v", v, d) }
+func (a *asm) add(d, n, m gp)               { a.line("ADD %v, %v, %v", m, n, d) }
+func (a *asm) addImm(d, n gp, v int)        { a.line("ADD $%d, %v, %v", v, n, d) }
+func (a *asm) shiftLeft(d, n gp, by int)    { a.line("LSL $%d, %v, %v", by, n, d) }
+func (a *asm) branch(cond, label string)    { a.line("%s %s", cond, label) }
+func (a *asm) count(r gp, n int, to string) { a.line("SUBS $%d, %v, %v", n, r, r); a.branch("BNE", to) }
+func (a *asm) ret()                         { a.line("RET") }
+func (a *asm) load(d vec, from mem)         { a.line("FMOVQ %v, F%d", from, int(d)) }
+func (a *asm) load8(d vec, from mem)        { a.line("FMOVD %v, F%d", from, int(d)) }
+func (a *asm) load4(d vec, from mem)        { a.line("FMOVS %v, F%d", from, int(d)) }
+func (a *asm) store(v vec, to mem)          { a.line("FMOVQ F%d, %v", int(v), to) }
+func (a *asm) store4(v vec, to mem)         { a.line("FMOVS F%d, %v", int(v), to) }
+func (a *asm) zero(d vec)                   { a.line("VMOVI $0, %s", d.b()) }
+func (a *asm) and(d, n, m vec)              { a.line("VAND %s, %s, %s", m.b(), n.b(), d.b()) }
+func (a *asm) xor(d, n, m vec)              { a.line("VEOR %s, %s, %s", m.b(), n.b(), d.b()) }
+func (a *asm) addS(d, n, m vec)             { a.line("VADD %s, %s, %s", m.s(), n.s(), d.s()) }
+func (a *asm) subS(d, n, m vec)             { a.line("VSUB %s, %s, %s", m.s(), n.s(), d.s()) }
+func (a *asm) subB(d, n, m vec)             { a.line("VSUB %s, %s, %s", m.b(), n.b(), d.b()) }
+func (a *asm) umax(d, n, m vec)             { a.line("VUMAX %s, %s, %s", m.s(), n.s(), d.s()) }
+func (a *asm) addp(d, n, m vec)             { a.line("VADDP %s, %s, %s", m.s(), n.s(), d.s()) }
+func (a *asm) addv(d, n vec)                { a.line("VADDV %s, %v", n.s(), d) }
+func (a *asm) swapHalves(d, n vec)          { a.line("VEXT $8, %s, %s, %s", n.b(), n.b(), d.b()) }
+func (a *asm) fmla(d, n, m vec)             { a.line("VFMLA %s, %s, %s", m.s(), n.s(), d.s()) }
+func (a *asm) fmls(d, n, m vec)             { a.line("VFMLS %s, %s, %s", m.s(), n.s(), d.s()) }
+func (a *asm) dup(d, n vec, lane int)       { a.line("VDUP %v.S[%d], %s", n, lane, d.s()) }
+func (a *asm) dupGP(d vec, r gp)            { a.line("VDUP %v, %s", r, d.s()) }
+func (a *asm) uxtl(d, n vec)                { a.line("VUXTL %v.H4, %s", n, d.s()) }
+func (a *asm) look(d, table, index vec)     { a.line("VTBL %s, [%s], %s", index.b(), table.b(), d.b()) }
 
 // low8 and low16 keep the low halves of the lanes of n, then of m (UZP1).
+func (a *asm) low8(d, n, m vec)  { a.line("VUZP1 %s, %s, %s", m.b(), n.b(), d.b()) }
+func (a *asm) low16(d, n, m vec) { a.line("VUZP1 %v.H8, %v.H8, %v.H8", m, n, d) }
 
 // insert sets the bits of d that mask has to those of n (BIT).
 func (a *asm) insert(d, n, mask vec) { a.line("VBIT %s, %s, %s", mask.b(), n.b(), d.b()) }

@@ -28,9 +28,11 @@ func (a *asm) fsub(d, n, m vec)  { a.same3(0x4ea0d400, "fsub", d, n, m) }
 func (a *asm) fmul(d, n, m vec)  { a.same3(0x6e20dc00, "fmul", d, n, m) }
 func (a *asm) fdiv(d, n, m vec)  { a.same3(0x6e20fc00, "fdiv", d, n, m) }
 func (a *asm) fcmeq(d, n, m vec) { a.same3(0x4e20e400, "fcmeq", d, n, m) }
+func (a *asm) fcmge(d, n, m vec) { a.same3(0x6e20e400, "fcmge", d, n, m) }
+func (a *asm) cmgt(d, n, m vec)  { a.same3(0x4ea03400, "cmgt", d, n, m) }
 func (a *asm) fcmgt(d, n, m vec) { a.same3(0x6ea0e400, "fcmgt", d, n, m) }
-func (a *asm) mul(d, n, m vec)   { a.same3(0x4ea09c00, "mul", d, n, m) }
 func (a *asm) mla(d, n, m vec)   { a.same3(0x4ea09400, "mla", d, n, m) }
+func (a *asm) fneg(d, n vec)     { a.same2(0x6ea0f800, "fneg", d, n) }
 func (a *asm) fcvtns(d, n vec)   { a.same2(0x4e21a800, "fcvtns", d, n) }
 func (a *asm) scvtf(d, n vec)    { a.same2(0x4e21d800, "scvtf", d, n) }
 
@@ -48,8 +50,14 @@ func (a *asm) sshr(d, n vec, by int) {
 	a.word(0x4f000400|uint32(64-by)<<16, d, n, 0, "sshr v%d.4s, v%d.4s, #%d", d, n, by)
 }
 
-// umaxv and faddpS leave one dword: the largest of four unsigned ones, the sum of the two lowest floats.
+// bic keeps the bits of n that m has not.
+func (a *asm) bic(d, n, m vec) {
+	a.word(0x4e601c00, d, n, m, "bic v%d.16b, v%d.16b, v%d.16b", d, n, m)
+}
+
+// umaxv, uminv and faddpS leave one dword: the largest or least of four unsigned ones, the sum of the two lowest floats.
 func (a *asm) umaxv(d, n vec)  { a.word(0x6eb0a800, d, n, 0, "umaxv s%d, v%d.4s", d, n) }
+func (a *asm) uminv(d, n vec)  { a.word(0x6eb1a800, d, n, 0, "uminv s%d, v%d.4s", d, n) }
 func (a *asm) faddpS(d, n vec) { a.word(0x7e30d800, d, n, 0, "faddp s%d, v%d.2s", d, n) }
 
 // shll shifts the four 16-bit lanes in the low or, as shll2, in the high half of n to the top of dwords.
@@ -59,6 +67,10 @@ func (a *asm) shll2(d, n vec) { a.word(0x6e613800, d, n, 0, "shll2 v%d.4s, v%d.8
 // fcvtl widens the four halves in the low or, as fcvtl2, in the high half of n.
 func (a *asm) fcvtl(d, n vec)  { a.word(0x0e217800, d, n, 0, "fcvtl v%d.4s, v%d.4h", d, n) }
 func (a *asm) fcvtl2(d, n vec) { a.word(0x4e217800, d, n, 0, "fcvtl2 v%d.4s, v%d.8h", d, n) }
+
+// fcvtn narrows four floats, rounding to even, into the low or, as fcvtn2, the high half of d.
+func (a *asm) fcvtn(d, n vec)  { a.word(0x0e216800, d, n, 0, "fcvtn v%d.4h, v%d.4s", d, n) }
+func (a *asm) fcvtn2(d, n vec) { a.word(0x4e216800, d, n, 0, "fcvtn2 v%d.8h, v%d.4s", d, n) }
 
 // lane is an index of a dword: its low bit is bit 21 of the word, its high one bit 11.
 func lane(i int) uint32 { return uint32(i&1)<<21 | uint32(i>>1)<<11 }

@@ -9,6 +9,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -40,7 +41,12 @@ func main() {
 	}
 	quantize(a, 32)
 	quantize(a, 256)
-	if err := a.write(*out, "neon_arm64.s", "stubs_arm64.go"); err != nil {
+	f := newAsm()
+	f.table("indices", [16]byte{4: 1, 8: 2, 12: 3})
+	floats(f)
+	err := errors.Join(
+		a.write(*out, "neon_arm64.s", "stubs_arm64.go"), f.write(*out, "floats_neon_arm64.s", "floats_stubs_arm64.go"))
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "neon:", err)
 		os.Exit(1)
 	}
