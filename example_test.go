@@ -57,6 +57,34 @@ func Example() {
 	// Output: length after 5 tokens
 }
 
+// Tenants share a model: it is opened once, however often it is stored.
+func ExampleStore() {
+	path, remove := tinyModel()
+	defer remove()
+	ctx := context.Background()
+
+	store := realm.NewStore(realm.StoreOptions{MaxBytes: 8 << 30})
+	defer store.Close()
+	for range 2 {
+		if _, err := store.StoreFile(ctx, path); err != nil {
+			log.Fatal(err)
+		}
+	}
+	for _, stored := range store.Models() {
+		m, err := store.Model(ctx, stored.ID)
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer m.Close()
+		norm := make([]float32, m.Info().Hidden)
+		if err := m.Tensor(ctx, "output_norm.weight", norm); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%d references, %d holder, %d norms\n", stored.References, stored.Holds+1, len(norm))
+	}
+	// Output: 2 references, 1 holder, 256 norms
+}
+
 // A second prompt that begins with the first one and its answer is computed from there.
 func ExampleSession_Generate() {
 	path, remove := tinyModel()

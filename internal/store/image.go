@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -122,9 +123,11 @@ var (
 	errBadImage = errors.New("not the image that its name says")
 )
 
-// mapImage maps the image of a model, after every byte of it was checked. It is errNoImage where there is none to be
-// used, errBadImage where it is broken.
-func mapImage(path string, d Digest, p *plan, pool *kernel.Pool) ([]byte, error) {
+// mapImage maps the image of a model, after every byte of it was checked. The error is errNoImage where there is none to be
+// used, errBadImage where it is broken, else ctx's.
+func mapImage(ctx context.Context, path string, d Digest, p *plan, pool *kernel.Pool,
+	progress func(done, total int64),
+) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, errNoImage
@@ -155,14 +158,25 @@ func mapImage(path string, d Digest, p *plan, pool *kernel.Pool) ([]byte, error)
 	}
 	// Reading it all takes little more than the page faults, which every page is in for anyway.
 	bad := atomic.Bool{}
-	pool.Run(len(sums), func(i int) {
-		if !bad.Load() && !intact(p.piece(data, 0, i), sums[i]) {
-			bad.Store(true)
+	const pieces = 64 // between looks at ctx
+	for first := 0; first < len(sums); first += pieces {
+		n := min(pieces, len(sums)-first)
+		pool.Run(n, func(i int) {
+			if !bad.Load() && !intact(p.piece(data, 0, first+i), sums[first+i]) {
+				bad.Store(true)
+			}
+		})
+		err := ctx.Err()
+		if bad.Load() {
+			err = errBadImage
 		}
-	})
-	if bad.Load() {
-		_ = unmap(data)
-		return nil, errBadImage
+		if err != nil {
+			_ = unmap(data)
+			return nil, err
+		}
+		if done := min(int64(first+n)*piece, p.size()) - p.head; progress != nil && done > 0 {
+			progress(done, p.size()-p.head)
+		}
 	}
 	return data, nil
 }

@@ -323,6 +323,14 @@ func TestImageIsCanceled(t *testing.T) {
 	if have, made := p.pack(t); !have || !made {
 		t.Errorf("again: have %v, made %v", have, made)
 	}
+	// And while one is checked, which leaves that as it is.
+	p = openPackable(t, path)
+	if got, err := p.Image(ctx, p.pool, p.names, p.matrices, nil, nil); got != nil || !errors.Is(err, context.Canceled) {
+		t.Errorf("checked: image %v, error %v", got != nil, err)
+	}
+	if have, made := p.pack(t); !have || made {
+		t.Errorf("after that: have %v, made %v", have, made)
+	}
 }
 
 // TestImageOfChangedFile changes the file before its digest is known: an image of what is mapped must not get the name of

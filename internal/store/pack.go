@@ -45,16 +45,16 @@ func (e *Entry) Image(ctx context.Context, pool *kernel.Pool, names []string, ma
 	}
 	if d, known := e.recallDigest(); known {
 		path := filepath.Join(dir, p.fileName(d))
-		if e.image, err = mapImage(path, d, p, pool); err == nil {
+		switch e.image, err = mapImage(ctx, path, d, p, pool, progress); err {
+		case nil:
 			now := time.Now()
 			_ = os.Chtimes(path, now, now) // for whoever evicts the one that was used least recently
-			if progress != nil {
-				progress(p.size()-p.head, p.size()-p.head)
-			}
 			return p.split(e.image), nil
-		}
-		if err == errBadImage {
+		case errBadImage:
 			_ = os.Remove(path)
+		case errNoImage:
+		default:
+			return nil, err
 		}
 	}
 	if free, ok := freeDisk(dir); ok && free < p.size()+spareDisk {
