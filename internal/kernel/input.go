@@ -28,20 +28,35 @@ type quantized struct {
 	by     []uint64 // (T, N/2) for dotBytes
 	stream []uint32 // for strips
 	tiled  []byte   // for tiles
+
+	items inputItems
 }
 
 // made says what of quantized is of the present activations: quants stands for d, q and sums.
 type made struct{ quants, nib, by, stream, tiled bool }
 
+// inputItems are the items of making each of them, for Pool.Run. They are made once, since functions made for each
+// product would be garbage.
+type inputItems struct{ quantize, nib, by, stream, tiled func(item int) }
+
 // Set makes in the input x, which holds T x N activations and must not change until the products are done.
 func (in *Input) Set(x []float32, t, n int) {
 	in.T, in.N, in.x = t, n, x[:t*n]
-	in.by32.reset(32)
-	in.by256.reset(256)
+	in.by32.reset(in, 32)
+	in.by256.reset(in, 256)
 }
 
-func (q *quantized) reset(block int) {
+func (q *quantized) reset(in *Input, block int) {
 	q.made, q.block = made{}, block
+	if q.items.quantize == nil {
+		q.items = inputItems{
+			quantize: func(t int) { q.quantize(in, t) },
+			nib:      func(t int) { spreadNibbles(q.nib[t*in.N/4:(t+1)*in.N/4], q.q[t*in.N:(t+1)*in.N]) },
+			by:       func(t int) { spreadBytes(q.by[t*in.N/2:(t+1)*in.N/2], q.q[t*in.N:(t+1)*in.N]) },
+			stream:   func(i int) { q.streamTile(in, i) },
+			tiled:    func(i int) { q.tileStream(in, i) },
+		}
+	}
 }
 
 // sumsOf is the number of activations that one element of sums covers: a 32-block has one, while a block of 256 has one
@@ -72,7 +87,7 @@ func (in *Input) prepare(p *Pool, m *Matrix) {
 		q.d = grow(q.d, in.T*in.N/q.block)
 		q.q = grow(q.q, in.T*in.N)
 		q.sums = grow(q.sums, in.T*in.N/q.sumsOf())
-		p.Run(in.T, func(t int) { q.quantize(in, t) })
+		p.Run(in.T, q.items.quantize)
 		q.made.quants = true
 	}
 	if m.tiles(in.T) != nil {
@@ -91,12 +106,12 @@ func (in *Input) prepare(p *Pool, m *Matrix) {
 	}
 	if f.nibbles && !q.made.nib {
 		q.nib = grow(q.nib, in.T*in.N/4)
-		p.Run(in.T, func(t int) { spreadNibbles(q.nib[t*in.N/4:(t+1)*in.N/4], q.q[t*in.N:(t+1)*in.N]) })
+		p.Run(in.T, q.items.nib)
 		q.made.nib = true
 	}
 	if !f.nibbles && !q.made.by {
 		q.by = grow(q.by, in.T*in.N/2)
-		p.Run(in.T, func(t int) { spreadBytes(q.by[t*in.N/2:(t+1)*in.N/2], q.q[t*in.N:(t+1)*in.N]) })
+		p.Run(in.T, q.items.by)
 		q.made.by = true
 	}
 }

@@ -53,22 +53,25 @@ func (q *quantized) streams(p *Pool, in *Input) {
 	share := q.streamDwords(in.N)
 	last := tileTokens[tileKind(in.T-(tiles-1)*maxTile)]
 	q.stream = grow(q.stream, ((tiles-1)*maxTile+last)*share)
-	p.Run(tiles, func(i int) {
-		t0 := i * maxTile
-		n := min(maxTile, in.T-t0)
-		size := tileTokens[tileKind(n)]
-		dst := q.stream[t0*share : (t0+size)*share]
-		if n < size {
-			clear(dst)
+	p.Run(tiles, q.items.stream)
+}
+
+// streamTile makes the stream of tile i.
+func (q *quantized) streamTile(in *Input, i int) {
+	share, t0 := q.streamDwords(in.N), i*maxTile
+	n := min(maxTile, in.T-t0)
+	size := tileTokens[tileKind(n)]
+	dst := q.stream[t0*share : (t0+size)*share]
+	if n < size {
+		clear(dst)
+	}
+	for t := range n {
+		if q.block == 32 {
+			q.stream32(dst[t:], in, t0+t, size)
+		} else {
+			q.stream256(dst[t:], in, t0+t, size)
 		}
-		for t := range n {
-			if q.block == 32 {
-				q.stream32(dst[t:], in, t0+t, size)
-			} else {
-				q.stream256(dst[t:], in, t0+t, size)
-			}
-		}
-	})
+	}
 }
 
 // stream32 writes every size-th element of dst for token t.

@@ -71,17 +71,20 @@ func (q *quantized) tileStreams(p *Pool, in *Input) {
 		size = tiles * in.N / 256 * tileBytes256
 	}
 	q.tiled = align(q.tiled, size)
-	p.Run(tiles, func(tile int) {
-		n := min(tileRows, in.T-tile*tileRows)
-		for b := range in.N / q.block {
-			at, _ := q.tileAt(in, tile, b)
-			if q.block == 32 {
-				q.tileBlock32((*[tileBytes32]byte)(q.tiled[at:]), in, tile*tileRows, n, b)
-			} else {
-				q.tileBlock256((*[tileBytes256]byte)(q.tiled[at:]), in, tile*tileRows, n, b)
-			}
+	p.Run(tiles, q.items.tiled)
+}
+
+// tileStream makes the stream of one tile.
+func (q *quantized) tileStream(in *Input, tile int) {
+	n := min(tileRows, in.T-tile*tileRows)
+	for b := range in.N / q.block {
+		at, _ := q.tileAt(in, tile, b)
+		if q.block == 32 {
+			q.tileBlock32((*[tileBytes32]byte)(q.tiled[at:]), in, tile*tileRows, n, b)
+		} else {
+			q.tileBlock256((*[tileBytes256]byte)(q.tiled[at:]), in, tile*tileRows, n, b)
 		}
-	})
+	}
 }
 
 // tileBlock32 writes block b of n tokens from token t0 on.
