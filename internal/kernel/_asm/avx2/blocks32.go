@@ -18,8 +18,9 @@ func block32(f layout.DType, tokens int) {
 	if f.Head {
 		bytes += 32
 	}
-	k.prefetch(0, (bytes+63)/64)
-	ADDQ(I32(int32(bytes)), k.ahead)
+	part := bytes * k.halves / 2
+	k.prefetch(0, (part+63)/64)
+	ADDQ(I32(int32(part)), k.ahead)
 	for g := 0; g < 8; g += k.groups() {
 		k.chunk(g, func(int) Mem { return dwords(0x00010001) })
 	}

@@ -17,8 +17,8 @@ const distance = 3072
 // these are enough.
 const registers = 16
 
-// Offsets in scratch, in bytes. A row of 64 bytes is of 16 rows of weights, in kernels of one half only the first half
-// of it is used. All but the parked sums are made anew for each block.
+// Offsets in scratch, in bytes. A vector is of 16 rows. All but the parked sums are made anew for each block, by kernels
+// that go over halves for each half.
 const (
 	scales      = 0                           // 16 vectors of int16 pairs, both the same
 	corrections = scales + 16*64              // 8 vectors of int16 pairs
@@ -38,7 +38,7 @@ type kernel struct {
 
 	out, w, scratch, x, blocks, ahead GPVirtual
 	small                             GPVirtual // where units of 2 bytes count from, or the d of a strip that come first
-	start, half                       GPVirtual // of the strip, and 0 or 32 in it, where halves is 1
+	second                            GPVirtual // not 0 in the second half, where halves is 1
 	index                             GPVirtual // of the iteration in a block, in units of unit
 	unit                              int
 
@@ -58,7 +58,8 @@ func begin(f layout.DType, activations string, tokens int) *kernel {
 	k := &kernel{DType: f, tokens: tokens, halves: 2, held: map[string]VecVirtual{}}
 	if tokens > 4 {
 		k.halves = 1
-		k.start, k.half = GP64(), GP64()
+		k.second = GP64()
+		XORQ(k.second, k.second)
 	}
 	k.out = Load(Param("out"), GP64()).(GPVirtual)
 	k.w = Load(Param("w"), GP64()).(GPVirtual)
@@ -128,19 +129,10 @@ func (k *kernel) register(m Mem) VecVirtual {
 	return v
 }
 
-// strip starts the loops over strips, the halves of each where they are not multiplied side by side, and blocks.
+// strip starts the loops over strips, blocks, and the halves of each where they are not multiplied side by side.
 func (k *kernel) strip() {
 	Label("strip")
-	if k.halves == 1 {
-		MOVQ(k.w, k.start)
-		XORQ(k.half, k.half)
-		Label("half")
-		MOVQ(k.half, k.small)
-		SHRQ(Imm(1), k.small)
-		ADDQ(k.start, k.small)
-		MOVQ(k.start, k.w)
-		ADDQ(k.half, k.w)
-	} else if k.Head {
+	if k.small != k.w {
 		MOVQ(k.w, k.small)
 	}
 	Load(Param("x"), k.x)
@@ -157,19 +149,21 @@ func (k *kernel) strip() {
 	}
 	zero := YMM()
 	VPXOR(zero, zero, zero)
-	for i := range k.tokens * k.halves {
-		if k.sums != nil {
-			VMOVDQU(zero, k.sums[i])
-		} else {
-			VMOVDQU(zero, k.stored(parkedSums, i))
+	for t := range k.tokens {
+		for h := range 2 {
+			if k.sums != nil {
+				VMOVDQU(zero, k.sums[2*t+h])
+			} else {
+				VMOVDQU(zero, k.stored(parkedSums, t, h))
+			}
 		}
 	}
 	Label("block")
 }
 
-// stored is the i-th vector of those at offset in scratch, for kernels that use each row of it for one half or both.
-func (k *kernel) stored(offset, i int) Mem {
-	return Mem{Base: k.scratch, Disp: offset + 64/k.halves*i}
+// stored is half h of the i-th vector of 16 rows of those at offset in scratch.
+func (k *kernel) stored(offset, i, h int) Mem {
+	return Mem{Base: k.scratch, Disp: offset + 64*i + 32*h}
 }
 
 // at is the place of 16 rows' unit of 4 bytes in the strip's block, half h.
@@ -203,8 +197,19 @@ func (k *kernel) pass(offset int) {
 	k.passed = offset
 }
 
-// next goes on to the next block, of the given bytes without those of d where they come first.
+// next goes on to the next half or block. dwords is what a block has of one token in the stream.
 func (k *kernel) next(dwords int) {
+	if k.halves == 1 {
+		k.pass(0)
+		ADDQ(Imm(32), k.w)
+		ADDQ(Imm(32), k.scratch)
+		ADDQ(Imm(16), k.small)
+		XORQ(Imm(1), k.second)
+		JNZ(LabelRef("block"))
+		SUBQ(Imm(64), k.w)
+		SUBQ(Imm(64), k.scratch)
+		SUBQ(Imm(32), k.small)
+	}
 	k.pass(dwords)
 	k.passed = 0
 	ADDQ(I32(int32(k.Bytes)), k.w)
@@ -218,23 +223,20 @@ func (k *kernel) next(dwords int) {
 	JNZ(LabelRef("block"))
 }
 
-// end stores the sums and closes the loops over halves and strips.
+// end stores the sums and closes the loop over strips.
 func (k *kernel) end() {
 	Comment("Store the sums, every NaN as the same one.")
 	stride, p := Load(Param("stride"), GP64()), GP64()
 	MOVQ(k.out, p)
-	if k.halves == 1 {
-		ADDQ(k.half, p)
-	}
 	nan := k.register(dwords(0x7fc00000))
 	for t := range k.tokens {
-		for h := range k.halves {
+		for h := range 2 {
 			var sum VecVirtual
 			if k.sums != nil {
-				sum = k.sums[t*k.halves+h]
+				sum = k.sums[2*t+h]
 			} else {
 				sum = YMM()
-				VMOVUPS(k.stored(parkedSums, t*k.halves+h), sum)
+				VMOVUPS(k.stored(parkedSums, t, h), sum)
 			}
 			unordered := YMM()
 			VCMPPS(Imm(3), sum, sum, unordered)
@@ -242,11 +244,6 @@ func (k *kernel) end() {
 			VMOVUPS(sum, Mem{Base: p, Disp: 32 * h})
 		}
 		ADDQ(stride, p)
-	}
-	if k.halves == 1 {
-		XORQ(Imm(32), k.half)
-		JNZ(LabelRef("half"))
-		SUBQ(Imm(32), k.w)
 	}
 	ADDQ(Imm(64), k.out)
 	strips := NewParamAddr("strips", 48)

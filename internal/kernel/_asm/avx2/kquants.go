@@ -30,7 +30,7 @@ var kquants = []kquant{
 				}
 				p := YMM()
 				VPAND(dwords(0x000f000f), m, p)
-				VMOVDQU(p, k.ofBlock(minimums, 2*i+j, h))
+				VMOVDQU(p, k.stored(minimums, 2*i+j, h))
 			}
 		}
 	}},
@@ -68,7 +68,7 @@ var kquants = []kquant{
 			VPSLLD(Imm(16), v, u)
 			VPOR(u, v, v)
 			VPSUBW(dwords(0x00200020), v, v)
-			VMOVDQU(v, k.ofBlock(scales, j, h))
+			VMOVDQU(v, k.stored(scales, j, h))
 		}
 	}},
 }
@@ -91,11 +91,6 @@ func shift32(from VecVirtual, n int, v VecVirtual) {
 	}
 }
 
-// ofBlock is the i-th of a block's vectors at offset in scratch, half h.
-func (k *kernel) ofBlock(offset, i, h int) Mem {
-	return Mem{Base: k.scratch, Disp: offset + 64*i + 32*h}
-}
-
 // spread is a shuffle that brings byte i of each dword to both words of it: to their low bytes, or the high ones.
 func spread(i int, high bool) Mem {
 	name, shift := "spread", 0
@@ -113,7 +108,7 @@ func (k *kernel) scale4(v VecVirtual, j, h int) {
 	for i := range 4 {
 		u := YMM()
 		VPSHUFB(spread(i, false), v, u)
-		VMOVDQU(u, k.ofBlock(scales, j+i, h))
+		VMOVDQU(u, k.stored(scales, j+i, h))
 	}
 }
 
@@ -123,7 +118,7 @@ func (k *kernel) signedScale4(v VecVirtual, j, h int) {
 		u := YMM()
 		VPSHUFB(spread(i, true), v, u)
 		VPSRAW(Imm(8), u, u)
-		VMOVDQU(u, k.ofBlock(scales, j+i, h))
+		VMOVDQU(u, k.stored(scales, j+i, h))
 	}
 }
 
@@ -135,11 +130,11 @@ func (k *kernel) correct4(v VecVirtual, i, h, shift int) {
 	VPSLLW(Imm(8), v, u)
 	VPSRAW(Imm(uint64(8-shift)), u, u)
 	VPSUBW(u, zero, u)
-	VMOVDQU(u, k.ofBlock(corrections, 2*i, h))
+	VMOVDQU(u, k.stored(corrections, 2*i, h))
 	VPSRAW(Imm(8), v, u)
 	VPSLLW(Imm(uint64(shift)), u, u)
 	VPSUBW(u, zero, u)
-	VMOVDQU(u, k.ofBlock(corrections, 2*i+1, h))
+	VMOVDQU(u, k.stored(corrections, 2*i+1, h))
 }
 
 // scalesMinK4 decodes the twelve bytes of scales and minimums of Q4_K and Q5_K, at offset.
@@ -172,9 +167,9 @@ func (k *kernel) scalesMinK4(offset, h int) {
 func (k *kernel) minimum4(v VecVirtual, i, h int) {
 	u := YMM()
 	VPAND(dwords(0x00ff00ff), v, u)
-	VMOVDQU(u, k.ofBlock(minimums, 2*i, h))
+	VMOVDQU(u, k.stored(minimums, 2*i, h))
 	VPSRLW(Imm(8), v, v)
-	VMOVDQU(v, k.ofBlock(minimums, 2*i+1, h))
+	VMOVDQU(v, k.stored(minimums, 2*i+1, h))
 }
 
 // pairs is the sum of the products of int16 pairs at offset in scratch, n of them, with those of token t in the stream.
@@ -182,10 +177,10 @@ func (k *kernel) pairs(offset, n, sums, t, h int, sum VecVirtual) {
 	for p := range n {
 		x := k.broadcast(sums+p, t)
 		if p == 0 {
-			VPMADDWD(k.ofBlock(offset, p, h), x, sum)
+			VPMADDWD(k.stored(offset, p, h), x, sum)
 			continue
 		}
-		VPMADDWD(k.ofBlock(offset, p, h), x, x)
+		VPMADDWD(k.stored(offset, p, h), x, x)
 		VPADDD(x, sum, sum)
 	}
 }
@@ -213,13 +208,13 @@ func block256(f kquant, tokens int) {
 	}
 	if f.Offset != 0 {
 		for i := range tokens * k.halves {
-			sum := YMM()
+			t, h, sum := i/k.halves, i%k.halves, YMM()
 			if k.totals != nil {
 				sum = k.totals[i]
 			}
-			k.pairs(corrections, pairs, sums, i/k.halves, i%k.halves, sum)
+			k.pairs(corrections, pairs, sums, t, h, sum)
 			if k.totals == nil {
-				VMOVDQU(sum, k.stored(parkedInts, i))
+				VMOVDQU(sum, k.stored(parkedInts, t, h))
 			}
 		}
 		k.started = true
@@ -230,7 +225,7 @@ func block256(f kquant, tokens int) {
 			if k.totals != nil {
 				VMOVDQU(zero, k.totals[i])
 			} else {
-				VMOVDQU(zero, k.stored(parkedInts, i))
+				VMOVDQU(zero, k.stored(parkedInts, i/k.halves, i%k.halves))
 			}
 		}
 		k.started = true
@@ -262,7 +257,8 @@ func (k *kernel) products(n, groups int) {
 		Label("part")
 	}
 	chunks := groups / k.groups()
-	lines := (bytes/n + 63) / 64
+	part := bytes * k.halves / 2 / n // is prefetched in an iteration
+	lines := (part + 63) / 64
 	for c := range chunks {
 		g := c * k.groups()
 		k.prefetch(lines*c/chunks, lines*(c+1)/chunks-lines*c/chunks)
@@ -271,11 +267,11 @@ func (k *kernel) products(n, groups int) {
 			k.pass(g)
 		}
 		k.chunk(g, func(h int) Mem {
-			return k.indexed(k.ofBlock(scales, 4*g/k.Sub, h), 64*4*groups/k.Sub)
+			return k.indexed(k.stored(scales, 4*g/k.Sub, h), 64*4*groups/k.Sub)
 		})
 	}
 	k.pass(groups)
-	ADDQ(I32(int32(bytes/n)), k.ahead)
+	ADDQ(I32(int32(part)), k.ahead)
 	if n > 1 {
 		k.passed = 0
 		ADDQ(I32(int32(k.unit)), k.index)

@@ -2,8 +2,8 @@
 //
 // The kernels multiply 16 interleaved rows of weights, a strip (see layout in packed.go), with a tile of T tokens (see
 // stream in stream.go), as those for AVX-512 do, with a vector of 16 rows in two registers. With few tokens both halves
-// are multiplied side by side, and a strip is read once, at the speed of memory if need be. With many the sums of both
-// would not fit in 16 registers: the kernel passes twice over the strip, which is in the cache by then.
+// are multiplied side by side, so that each activation is loaded once. With many the sums of both would not fit in 16
+// registers: then the kernel goes over each block twice, for rows 0 to 7 and for rows 8 to 15.
 //
 // Products of unsigned bytes of weights and signed bytes of activations are added in int16 for as long as nothing can
 // overflow (VPMADDUBSW would saturate), then widened and scaled in one instruction, VPMADDWD.

@@ -46,7 +46,7 @@ func (k *kernel) registersByToken() int {
 	if k.signed() {
 		return n + 2*k.halves + k.halves + k.halves - 1
 	}
-	return n + k.groups()*k.halves + k.halves + 2
+	return n + k.groups()*k.halves + 2*k.halves
 }
 
 // used is n registers and those of the float sums.
@@ -214,7 +214,7 @@ func (k *kernel) chunkByToken(g int, scale func(h int) Mem) {
 			}
 		}
 		for h, sum := range sums {
-			k.addTotal(scale(h), sum, t*k.halves+h)
+			k.addTotal(scale(h), sum, t, h)
 		}
 	}
 }
@@ -238,7 +238,7 @@ func (k *kernel) chunkByWeight(g int, scale func(h int) Mem) {
 		}
 	}
 	for i, sum := range sums {
-		k.addTotal(scale(i%k.halves), sum, i)
+		k.addTotal(scale(i%k.halves), sum, i/k.halves, i%k.halves)
 	}
 }
 
@@ -252,8 +252,9 @@ func (k *kernel) add16(x, w, sum VecVirtual, h int) {
 	VPADDW(p, sum, sum)
 }
 
-// addTotal adds pairs of int16, scaled, to total i.
-func (k *kernel) addTotal(scale Mem, pairs VecVirtual, i int) {
+// addTotal adds pairs of int16, scaled, to the total of token t, half h.
+func (k *kernel) addTotal(scale Mem, pairs VecVirtual, t, h int) {
+	i := t*k.halves + h
 	s := Op(scale)
 	if scale.Symbol.Name != "" {
 		s = k.constant(scale)
@@ -262,9 +263,9 @@ func (k *kernel) addTotal(scale Mem, pairs VecVirtual, i int) {
 	case k.totals == nil:
 		VPMADDWD(s, pairs, pairs)
 		if k.started {
-			VPADDD(k.stored(parkedInts, i), pairs, pairs)
+			VPADDD(k.stored(parkedInts, t, h), pairs, pairs)
 		}
-		VMOVDQU(pairs, k.stored(parkedInts, i))
+		VMOVDQU(pairs, k.stored(parkedInts, t, h))
 	case k.started:
 		VPMADDWD(s, pairs, pairs)
 		VPADDD(pairs, k.totals[i], k.totals[i])
@@ -299,9 +300,9 @@ func (k *kernel) finish(scale, correction int, minimum func(sum, dx VecVirtual, 
 			v := YMM()
 			switch {
 			case k.totals == nil && correction == 0:
-				VCVTDQ2PS(k.stored(parkedInts, i), v)
+				VCVTDQ2PS(k.stored(parkedInts, t, h), v)
 			case k.totals == nil:
-				VPADDD(k.stored(parkedInts, i), c, v)
+				VPADDD(k.stored(parkedInts, t, h), c, v)
 				VCVTDQ2PS(v, v)
 			default:
 				v = k.totals[i]
@@ -317,11 +318,11 @@ func (k *kernel) finish(scale, correction int, minimum func(sum, dx VecVirtual, 
 				}
 				continue
 			}
-			VFMADD213PS(k.stored(parkedSums, i), f, v)
+			VFMADD213PS(k.stored(parkedSums, t, h), f, v)
 			if minimum != nil {
 				minimum(v, dx, t, h)
 			}
-			VMOVUPS(v, k.stored(parkedSums, i))
+			VMOVUPS(v, k.stored(parkedSums, t, h))
 		}
 	}
 }
