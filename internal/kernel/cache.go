@@ -17,9 +17,14 @@ func (p *Page) Put(s AttentionShape, at, n int, k, v []float32) {
 			}
 		}
 	} else {
+		var halves [64]uint16
 		for j := putKeyVectors(p.K, at, n, k, dims); j < n; j++ {
-			for i, x := range k[j*dims : (j+1)*dims] {
-				p.K[i*PagePositions+at+j] = f16.FromFloat32(x)
+			for i := 0; i < dims; i += len(halves) {
+				some := halves[:min(dims-i, len(halves))]
+				encode(some, k[j*dims+i:])
+				for d, h := range some {
+					p.K[(i+d)*PagePositions+at+j] = h
+				}
 			}
 		}
 	}
