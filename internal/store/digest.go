@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,7 +39,7 @@ func DigestOf(ctx context.Context, data []byte) (d Digest, err error) {
 }
 
 // Digest returns the digest of the entry's files. The first time it reads them, which takes about a second for a
-// gigabyte; then it remembers the result in the cache folder, by the identity of the files: device, inode, size and time
+// gigabyte; then it remembers the result in the cache folder, by the identity of the files: device, inode, size and times
 // of change. Where that cannot be written, the digest is computed again next time. progress, if not nil, is told the
 // bytes read so far.
 func (e *Entry) Digest(ctx context.Context, progress func(done, total int64)) (Digest, error) {
@@ -67,7 +68,7 @@ func (e *Entry) Digest(ctx context.Context, progress func(done, total int64)) (D
 		}
 		// Another file may have taken the name since, or the same one may have changed.
 		info, failed := f.Stat()
-		unchanged := failed == nil && os.SameFile(info, p.Info) && info.Size() == p.Size && info.ModTime().Equal(p.Info.ModTime())
+		unchanged := failed == nil && sameFile(p, info)
 		_ = f.Close()
 		switch {
 		case ctx.Err() != nil:
@@ -102,6 +103,13 @@ func (e *Entry) recallDigest() (d Digest, known bool) {
 	d = Digest(b)
 	e.digest.Store(&d)
 	return d, true
+}
+
+// sameFile reports whether info is of the file that a part was opened from, unchanged.
+func sameFile(p *gguf.Part, info fs.FileInfo) bool {
+	was, known := fileIdentity(p.Path, p.Info)
+	is, _ := fileIdentity(p.Path, info)
+	return os.SameFile(info, p.Info) && (!known || is == was)
 }
 
 // identity names the present content of files, if the system can tell one content from another.

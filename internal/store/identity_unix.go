@@ -1,4 +1,4 @@
-//go:build unix
+//go:build darwin || linux
 
 package store
 
@@ -8,11 +8,8 @@ import (
 	"syscall"
 )
 
-// fileIdentity names a file and its present content.
-func fileIdentity(_ string, info fs.FileInfo) (string, bool) {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return "", false
-	}
-	return fmt.Sprintf("%d:%d:%d:%d", st.Dev, st.Ino, info.Size(), info.ModTime().UnixNano()), true
+// inodeIdentity names the content that a file has had since its last change. Whoever writes to a file can set the time of
+// modification back, as programs that copy do; the time of change belongs to the system.
+func inodeIdentity(dev, ino uint64, info fs.FileInfo, changed syscall.Timespec) string {
+	return fmt.Sprintf("%d:%d:%d:%d:%d", dev, ino, info.Size(), info.ModTime().UnixNano(), changed.Nano())
 }
