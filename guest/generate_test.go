@@ -1,6 +1,6 @@
 //go:build !wasip1
 
-package guest
+package guest_test
 
 import (
 	"encoding/json"
@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/realm-ai/realm"
+	"github.com/realm-ai/realm/guest"
+	"github.com/realm-ai/realm/guest/guesttest"
 	"github.com/realm-ai/realm/internal/abi"
 	"github.com/realm-ai/realm/internal/errs"
 )
@@ -42,10 +44,10 @@ func askNative(t testing.TB, m *realm.Model, r realm.Request) (n native) {
 }
 
 // toGuest writes a request of package realm as guests take it.
-func toGuest(t testing.TB, r realm.Request) Request {
+func toGuest(t testing.TB, r realm.Request) guest.Request {
 	t.Helper()
-	out := Request{
-		Model: modelID, Prompt: r.Prompt, ParseSpecial: r.ParseSpecial, Tokens: r.Tokens, MaxTokens: r.MaxTokens, Stop: r.Stop,
+	out := guest.Request{
+		Model: guesttest.ModelID, Prompt: r.Prompt, ParseSpecial: r.ParseSpecial, Tokens: r.Tokens, MaxTokens: r.MaxTokens, Stop: r.Stop,
 		IgnoreEndOfGeneration: r.IgnoreEndOfGeneration, Special: r.Special, Logprobs: r.Logprobs, Shift: r.Shift, Keep: r.Keep,
 	}
 	for _, part := range []struct {
@@ -62,7 +64,7 @@ func toGuest(t testing.TB, r realm.Request) Request {
 		}
 	}
 	if s := r.Sampling; s != nil {
-		out.Sampling = &Sampling{
+		out.Sampling = &guest.Sampling{
 			Temperature: s.Temperature, TopK: s.TopK, TopP: s.TopP, MinP: s.MinP, RepeatPenalty: s.RepeatPenalty,
 			FrequencyPenalty: s.FrequencyPenalty, PresencePenalty: s.PresencePenalty, RepeatLastN: s.RepeatLastN,
 			Seed: s.Seed, TopLogprobs: s.TopLogprobs,
@@ -78,16 +80,15 @@ func toGuest(t testing.TB, r realm.Request) Request {
 }
 
 // compare asks both ways and compares all that comes out.
-func compare(t *testing.T, h *engineHost, name string, r realm.Request) {
+func compare(t *testing.T, m *realm.Model, h *guesttest.Host, name string, r realm.Request) {
 	t.Helper()
-	want := askNative(t, h.m, r)
-	h.reset()
-	got, err := h.ask(toGuest(t, r))
+	want := askNative(t, m, r)
+	got, err := h.Ask(toGuest(t, r))
 	if errs.CodeOf(err) != errs.CodeOf(want.err) || err != nil && err.Error() != want.err.Error() {
 		t.Errorf("%s: error %v, native %v", name, err, want.err)
 	}
-	if h.text != want.text || len(h.tokens) != len(want.chunks) {
-		t.Errorf("%s: text %q of %d tokens, native %q of %d", name, h.text, len(h.tokens), want.text, len(want.chunks))
+	if h.Text != want.text || len(h.Tokens) != len(want.chunks) {
+		t.Errorf("%s: text %q of %d tokens, native %q of %d", name, h.Text, len(h.Tokens), want.text, len(want.chunks))
 		return
 	}
 	for i, c := range want.chunks {
@@ -95,13 +96,13 @@ func compare(t *testing.T, h *engineHost, name string, r realm.Request) {
 		if r.Logprobs {
 			logprob = c.Logprob
 		}
-		if h.tokens[i].ID != uint32(c.Token) || math.Float32bits(h.tokens[i].Logprob) != math.Float32bits(logprob) {
-			t.Errorf("%s: token %d is %+v, native %d %v", name, i, h.tokens[i], c.Token, c.Logprob)
+		if h.Tokens[i].ID != uint32(c.Token) || math.Float32bits(h.Tokens[i].Logprob) != math.Float32bits(logprob) {
+			t.Errorf("%s: token %d is %+v, native %d %v", name, i, h.Tokens[i], c.Token, c.Logprob)
 		}
-		if !slices.EqualFunc(h.top[i], c.TopLogprobs, func(a TokenLogprob, b realm.TokenLogprob) bool {
-			return a == TokenLogprob{ID: uint32(b.ID), Logprob: b.Logprob}
+		if !slices.EqualFunc(h.Top[i], c.TopLogprobs, func(a guest.TokenLogprob, b realm.TokenLogprob) bool {
+			return a == guest.TokenLogprob{ID: uint32(b.ID), Logprob: b.Logprob}
 		}) {
-			t.Errorf("%s: token %d: most probable %v, native %v", name, i, h.top[i], c.TopLogprobs)
+			t.Errorf("%s: token %d: most probable %v, native %v", name, i, h.Top[i], c.TopLogprobs)
 		}
 	}
 	if err != nil {
@@ -178,9 +179,10 @@ func requests() map[string]realm.Request {
 
 func TestAnswersAreThoseOfTheNativeEngine(t *testing.T) {
 	for _, shape := range []string{"tiny-llama-q4_k", "tiny-llama-spm", "tiny-qwen3-q6_k"} {
-		h := newHost(t, tinyModel(t, shape, realm.Options{ContextLength: 128}))
+		m := tinyModel(t, shape, realm.Options{ContextLength: 128})
+		h := newHost(t, m)
 		for name, r := range requests() {
-			compare(t, h, shape+": "+name, r)
+			compare(t, m, h, shape+": "+name, r)
 		}
 	}
 }
@@ -190,36 +192,36 @@ func TestAnswersOfTheRealModel(t *testing.T) {
 	if path == "" || testing.Short() {
 		t.Skip("no REALM_MODEL, or -short")
 	}
-	h := newHost(t, openModel(t, path, realm.Options{}))
+	m := openModel(t, path, realm.Options{})
+	h := newHost(t, m)
 	for name, r := range requests() {
 		if r.MaxTokens > 0 && r.MaxTokens < 40 {
-			compare(t, h, name, r)
+			compare(t, m, h, name, r)
 		}
 	}
-	h.reset()
-	got, err := h.ask(Request{
-		Model: modelID, Messages: json.RawMessage(`[{"role":"user","content":"What is the capital of France?"}]`),
-		Sampling: &Sampling{RepeatPenalty: 1}, MaxTokens: 30,
+	got, err := h.Ask(guest.Request{
+		Model: guesttest.ModelID, Sampling: &guest.Sampling{RepeatPenalty: 1}, MaxTokens: 30,
+		Messages: json.RawMessage(`[{"role":"system","content":"You are a helpful AI assistant."},` +
+			`{"role":"user","content":"What is the capital of France?"}]`),
 	})
-	if err != nil || !strings.Contains(h.text, "Paris") || got.FinishReason != "stop" {
-		t.Errorf("%q, %+v, %v", h.text, got, err)
+	if err != nil || !strings.Contains(h.Text, "Paris") || got.FinishReason != "stop" {
+		t.Errorf("%q, %+v, %v", h.Text, got, err)
 	}
 }
 
 // TestHostCalls holds the usual options to the calls that they take: no logits cross for them.
 func TestHostCalls(t *testing.T) {
 	h := newHost(t, tinyModel(t, "tiny-llama-q4_k", realm.Options{}))
-	if prepare(modelID) != 0 {
+	if guest.CallPrepare(guesttest.ModelID) != 0 {
 		t.Fatal("prepare failed")
 	}
-	h.reset()
-	if _, err := h.ask(Request{Model: modelID, Prompt: "Hello", MaxTokens: 10, IgnoreEndOfGeneration: true}); err != nil {
+	if _, err := h.Ask(guest.Request{Model: guesttest.ModelID, Prompt: "Hello", MaxTokens: 10, IgnoreEndOfGeneration: true}); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]int{abi.Forward: 10, abi.TopLogits: 10}
-	delete(h.calls, abi.Emit)
-	if len(h.calls) != len(want) || h.calls[abi.Forward] != 10 || h.calls[abi.TopLogits] != 10 {
-		t.Errorf("calls %v, want %v", h.calls, want)
+	delete(h.Calls, abi.Emit)
+	if len(h.Calls) != len(want) || h.Calls[abi.Forward] != 10 || h.Calls[abi.TopLogits] != 10 {
+		t.Errorf("calls %v, want %v", h.Calls, want)
 	}
 }
 
@@ -239,30 +241,32 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		`{"model":3203334145,"prompt":"x","sampling":{"top_p":"1"}}`:          errs.InvalidArgument,
 		`{"model":3203334145,"prompt":"x","max_tokens":99999999999999999999}`: errs.InvalidArgument,
 	} {
-		h.reset()
-		if code := serve([]byte(text)); abi.ErrorCode(code) != want || code >= 0 || h.failed == "" {
-			t.Errorf("%s: %v, %q, want %v", text, abi.ErrorCode(code), h.failed, want)
+		if err := h.Reset(); err != nil {
+			t.Fatal(err)
+		}
+		if code := guest.CallGenerate([]byte(text)); abi.ErrorCode(code) != want || code >= 0 || h.ErrorText == "" {
+			t.Errorf("%s: %v, %q, want %v", text, abi.ErrorCode(code), h.ErrorText, want)
 		}
 	}
 }
 
 func TestServe(t *testing.T) {
-	t.Cleanup(func() { Serve(Answer) })
+	t.Cleanup(func() { guest.Serve(guest.Answer) })
 	h := newHost(t, tinyModel(t, "tiny-llama-q4_k", realm.Options{}))
-	Serve(nil)
-	if code := serve(nil); abi.ErrorCode(code) != errs.Unsupported {
+	guest.Serve(nil)
+	if code := guest.CallGenerate(nil); abi.ErrorCode(code) != errs.Unsupported {
 		t.Errorf("without a handler: %v", code)
 	}
-	Serve(func([]byte) error { return errors.New("a plain error") })
-	if code := serve(nil); abi.ErrorCode(code) != errs.Internal || h.failed != "a plain error" {
-		t.Errorf("a plain error: %v, %q", code, h.failed)
+	guest.Serve(func([]byte) error { return errors.New("a plain error") })
+	if code := guest.CallGenerate(nil); abi.ErrorCode(code) != errs.Internal || h.ErrorText != "a plain error" {
+		t.Errorf("a plain error: %v, %q", code, h.ErrorText)
 	}
-	if code := prepare(1); abi.ErrorCode(code) != errs.PermissionDenied {
+	if code := guest.CallPrepare(1); abi.ErrorCode(code) != errs.PermissionDenied {
 		t.Errorf("prepare of a model that is not granted: %v", code)
 	}
 }
 
 func TestMain(m *testing.M) {
-	Serve(Answer)
+	guest.Serve(guest.Answer)
 	os.Exit(m.Run())
 }

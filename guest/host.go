@@ -67,6 +67,12 @@ func (NoHost) Emit(uint32, []byte) error                        { return none(ab
 func (NoHost) Log(string) error                                 { return none(abi.Log) }
 func (NoHost) Now() int64                                       { return 0 }
 
+// CallGenerate calls the guest as a host calls realm_generate.
+func CallGenerate(request []byte) int32 { return serve(request) }
+
+// CallPrepare calls the guest as a host calls realm_prepare.
+func CallPrepare(model uint32) int32 { return prepare(model) }
+
 func embedTokens(model uint32, tokens []int32, out []float32) error {
 	return host.EmbedTokens(model, tokens, out)
 }

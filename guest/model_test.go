@@ -1,6 +1,6 @@
 //go:build !wasip1
 
-package guest
+package guest_test
 
 import (
 	"errors"
@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/realm-ai/realm"
+	"github.com/realm-ai/realm/guest"
+	"github.com/realm-ai/realm/guest/guesttest"
 	"github.com/realm-ai/realm/internal/errs"
 )
 
@@ -15,7 +17,7 @@ import (
 // way from where it left.
 func TestModelCalls(t *testing.T) {
 	newHost(t, tinyModel(t, "tiny-llama-q4_k", realm.Options{}))
-	m, err := Open(modelID)
+	m, err := guest.Open(guesttest.ModelID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +71,7 @@ func TestModelCalls(t *testing.T) {
 	if _, err := m.Tensor("output.weight"); !errors.Is(err, errs.Unsupported) {
 		t.Errorf("a tensor of a host without them: %v", err)
 	}
-	if now := Now().UnixNano(); now != 1_000_000_007 {
+	if now := guest.Now().UnixNano(); now != 1_000_000_007 {
 		t.Errorf("now %d", now)
 	}
 	for _, err := range []error{
@@ -80,10 +82,10 @@ func TestModelCalls(t *testing.T) {
 			t.Errorf("too little room: %v", err)
 		}
 	}
-	if err := errors.Join(Log("a line"), EmitText("x"), EmitToken(TokenLogprob{ID: 1})); err != nil {
+	if err := errors.Join(guest.Log("a line"), guest.EmitText("x"), guest.EmitToken(guest.TokenLogprob{ID: 1})); err != nil {
 		t.Error(err)
 	}
-	if err := EmitResult(func() {}); !errors.Is(err, errs.InvalidArgument) {
+	if err := guest.EmitResult(func() {}); !errors.Is(err, errs.InvalidArgument) {
 		t.Errorf("a result that is no JSON: %v", err)
 	}
 }

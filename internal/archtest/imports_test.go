@@ -34,11 +34,15 @@ var table = map[string]row{
 	".": {internal: "engine kvcache store errs"}, // a budget of the cache crosses models, and so engines
 
 	// Public packages and commands.
-	"guest":           {internal: "abi generate tokenizer chat sample errs"},
-	"wasm":            {internal: "abi wasmpatch", public: "realm", modules: "github.com/tetratelabs/wazero"},
-	"cmd/realm":       {internal: "cli limits server synth", public: "realm wasm"},
-	"cmd/realm-guest": {public: "guest"},
-	"cmd/realm-node":  {internal: "abi wasmpatch", public: "realm", cgo: true},
+	"guest":                  {internal: "abi generate tokenizer chat sample errs"},
+	"guest/guesttest":        {internal: "abi errs", public: "guest realm"}, // runs guests natively, for their tests
+	"wasm":                   {internal: "abi wasmpatch", public: "realm", modules: "github.com/tetratelabs/wazero"},
+	"cmd/realm":              {internal: "cli limits server synth", public: "realm wasm"},
+	"cmd/realm-guest":        {public: "guest"},
+	"examples":               {},
+	"examples/guest-grammar": {public: "guest"},
+	"examples/guest-layers":  {public: "guest"},
+	"cmd/realm-node":         {internal: "abi wasmpatch", public: "realm", cgo: true},
 
 	// Surfaces: they see package realm, never a kernel.
 	"internal/cli":    {public: "realm wasm"},
