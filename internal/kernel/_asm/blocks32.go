@@ -4,16 +4,18 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
+
+	"github.com/realm-ai/realm/internal/kernel/_asm/layout"
 )
 
-// Offsets in a stream of 32-blocks, in dwords of one token: see stream.go.
+// Offsets in a stream of 32-blocks.
 const (
-	minus8   = 8
-	minus16  = minus8 + 1
-	minus128 = minus16 + 1
-	sumFloat = minus128 + 1
-	scale32  = sumFloat + 1
-	dwords32 = scale32 + 1
+	minus8   = layout.Minus8
+	minus16  = layout.Minus16
+	minus128 = layout.Minus128
+	sumFloat = layout.SumFloat
+	scale32  = layout.Scale32
+	dwords32 = layout.Dwords32
 )
 
 // legacy is a dtype with blocks of 32.
@@ -31,35 +33,15 @@ type legacy struct {
 	weights func(k *kernel, c []VecVirtual, g int, v, u VecVirtual)
 }
 
-// nibbles makes weights that are nibbles, the low ones first.
-func nibbles(k *kernel, c []VecVirtual, g int, v, _ VecVirtual) {
-	shiftAnd(k.vector(64*(g%4)), -4*(g/4), c[0], v)
-}
-
-// fives makes weights of five bits, of which the highest stand in a vector after the nibbles, bit g of each byte.
-func fives(k *kernel, c []VecVirtual, g int, v, u VecVirtual) {
-	shiftAnd(k.vector(256), 4-g, c[1], v)
-	orShiftAnd(k.vector(64*(g%4)), -4*(g/4), c[0], v, u)
-}
-
 var (
-	q4_0 = legacy{name: "Q40", bytes: 256, head: true, correction: minus8, constants: []uint32{0x0f0f0f0f}, weights: nibbles}
-	q4_1 = legacy{name: "Q41", bytes: 320, d: 256, constants: []uint32{0x0f0f0f0f}, weights: nibbles}
-	q5_0 = legacy{
-		name: "Q50", bytes: 320, head: true, correction: minus16,
-		constants: []uint32{0x0f0f0f0f, 0x10101010}, weights: fives,
-	}
-	q5_1 = legacy{name: "Q51", bytes: 384, d: 320, constants: []uint32{0x0f0f0f0f, 0x10101010}, weights: fives}
-	q8_0 = legacy{
-		name: "Q80", bytes: 512, head: true, correction: minus128, constants: []uint32{0x80808080},
+	q4_0  = of32(layout.Q4_0, minus8)
+	q4_1  = of32(layout.Q4_1, 0)
+	q5_0  = of32(layout.Q5_0, minus16)
+	q5_1  = of32(layout.Q5_1, 0)
+	iq4NL = of32(layout.IQ4_NL, minus128)
+	q8_0  = legacy{
+		name: layout.Q8_0.Name, bytes: layout.Q8_0.Bytes, head: true, correction: minus128, constants: []uint32{0x80808080},
 		weights: func(k *kernel, c []VecVirtual, g int, v, _ VecVirtual) { VPXORD(k.vector(64*g), c[0], v) },
-	}
-	iq4NL = legacy{
-		name: "IQ4NL", bytes: 256, head: true, correction: minus128, steps: true, constants: []uint32{0x0f0f0f0f},
-		weights: func(k *kernel, c []VecVirtual, g int, v, u VecVirtual) {
-			nibbles(k, c, g, v, u)
-			k.lookUp(v)
-		},
 	}
 )
 

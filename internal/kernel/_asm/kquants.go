@@ -4,14 +4,16 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
+
+	"github.com/realm-ai/realm/internal/kernel/_asm/layout"
 )
 
-// Offsets in a stream of 256-blocks, in dwords of one token: see stream.go.
+// Offsets in a stream of 256-blocks.
 const (
-	sums32    = 64
-	sums16    = sums32 + 4
-	scale256  = sums16 + 8
-	dwords256 = scale256 + 1
+	sums32    = layout.Sums32
+	sums16    = layout.Sums16
+	scale256  = layout.Scale256
+	dwords256 = layout.Dwords256
 )
 
 // Offsets in scratch, in bytes. All but the parked sums are made anew for each block.
@@ -44,115 +46,71 @@ type kquant struct {
 }
 
 var (
-	q2K = kquant{
-		name: "Q2K", bytes: 1344, sub: 16, d: 1280, dmin: 1312,
-		decode: func(k *kernel) {
-			nibble, pairs := constant(0x0f0f0f0f), constant(0x000f000f)
-			v, u := ZMM(), ZMM()
-			for i := range 4 {
-				VPANDD(k.vector(1024+64*i), nibble, v)
-				k.scale4(v, u, 4*i)
-				for j := range 2 {
-					VPSRLW(U8(uint8(4+8*j)), k.vector(1024+64*i), v)
-					VPANDD(pairs, v, v)
-					VMOVDQA64(v, k.stored(minimums+64*(2*i+j)))
-				}
+	q2K = of256(layout.Q2_K, func(k *kernel) {
+		nibble, pairs := constant(0x0f0f0f0f), constant(0x000f000f)
+		v, u := ZMM(), ZMM()
+		for i := range 4 {
+			VPANDD(k.vector(1024+64*i), nibble, v)
+			k.scale4(v, u, 4*i)
+			for j := range 2 {
+				VPSRLW(U8(uint8(4+8*j)), k.vector(1024+64*i), v)
+				VPANDD(pairs, v, v)
+				VMOVDQA64(v, k.stored(minimums+64*(2*i+j)))
 			}
-		},
-		constants: []uint32{0x03030303},
-		weights: func(k *kernel, c []VecVirtual, g int, v, _ VecVirtual) {
-			h, quarter, i := g/32, g/8%4, g%8
-			shiftAnd(k.vector(512*h+64*i), -2*quarter, c[0], v)
-		},
-	}
-	q3K = kquant{
-		name: "Q3K", bytes: 1728, head: true, sub: 16, correct: true,
-		decode: func(k *kernel) {
-			nibble, m30, bias := constant(0x0f0f0f0f), constant(0x30303030), constant(0x20202020)
-			low, v, u := ZMM(), ZMM(), ZMM()
-			for i := range 4 {
-				// Four scales have their low nibbles in bytes of one dword and their high bits in the third.
-				shiftAnd(k.vector(1536+64*(i%2)), -4*(i/2), nibble, low)
-				shiftAnd(k.vector(1536+128), 4-2*i, m30, v)
-				VPORD(low, v, v)
-				VPSUBB(bias, v, v)
-				k.correct4(v, u, low, i, 2)
-				k.scale4(v, u, 4*i)
-			}
-		},
-		constants: []uint32{0x03030303, 0x04040404},
-		weights: func(k *kernel, c []VecVirtual, g int, v, u VecVirtual) {
-			h, quarter, i := g/32, g/8%4, g%8
-			shiftAnd(k.vector(1024+64*i), 2-(4*h+quarter), c[1], v)
-			orShiftAnd(k.vector(512*h+64*i), -2*quarter, c[0], v, u)
-		},
-	}
-	q5K = kquant{
-		name: "Q5K", bytes: 2816, sub: 32, d: 2752, dmin: 2784,
-		decode: func(k *kernel) {
-			sc, mn := k.scalesMinK4(2560)
-			u := ZMM()
-			for h := range 2 {
-				k.minimum4(mn[h], u, h)
-				k.scale4(sc[h], u, 4*h)
-			}
-		},
-		constants: []uint32{0x0f0f0f0f, 0x10101010},
-		weights: func(k *kernel, c []VecVirtual, g int, v, u VecVirtual) {
-			j, i := g/8, g%8
-			shiftAnd(k.vector(2048+64*i), 4-j, c[1], v)
-			orShiftAnd(k.vector(512*(j/2)+64*i), -4*(j%2), c[0], v, u)
-		},
-	}
-	q6K = kquant{
-		name: "Q6K", bytes: 3328, head: true, sub: 16, correct: true,
-		decode: func(k *kernel) {
-			v, u, x := ZMM(), ZMM(), ZMM()
-			for i := range 4 {
-				VMOVDQU64(k.vector(3072+64*i), v)
-				k.correct4(v, u, x, i, 5)
-				k.scale4(v, u, 4*i)
-			}
-		},
-		constants: []uint32{0x0f0f0f0f, 0x30303030},
-		weights: func(k *kernel, c []VecVirtual, g int, v, u VecVirtual) {
-			h, quarter, i := g/32, g/8%4, g%8
-			shiftAnd(k.vector(2048+512*h+64*i), 4-2*quarter, c[1], v)
-			orShiftAnd(k.vector(1024*h+512*(quarter%2)+64*i), -4*(quarter/2), c[0], v, u)
-		},
-	}
-	iq4XS = kquant{
-		name: "IQ4XS", bytes: 2176, sub: 32, d: 2112, correct: true, steps: true,
-		decode: func(k *kernel) {
-			nibble, m30, bias := constant(0x0f), constant(0x30), constant(0x20)
-			high, v, u := ZMM(), ZMM(), ZMM()
-			VPMOVZXWD(k.vector(2144), high)
-			for j := range 8 {
-				shiftAnd32(k.vector(2048), -4*j, nibble, v)
-				shiftAnd32(high, 4-2*j, m30, u)
-				VPORD(u, v, v)
-				VPSUBD(bias, v, v)
-				VMOVDQA64(v, k.stored(scales+64*j))
-			}
-			// Pairs of -128 times the scales of sub-blocks 0 and 2, 1 and 3, and so on.
-			for p, j := range []int{0, 1, 4, 5} {
-				VPSUBD(k.stored(scales+64*j), k.zero, v)
-				VPSUBD(k.stored(scales+64*(j+2)), k.zero, u)
-				VPSLLD(Imm(16), u, u)
-				VPSLLD(Imm(16), v, v)
-				VPSRLD(Imm(16), v, v)
-				VPORD(u, v, v)
-				VPSLLW(Imm(7), v, v)
-				VMOVDQA64(v, k.stored(corrections+64*p))
-			}
-		},
-		constants: []uint32{0x0f0f0f0f},
-		weights: func(k *kernel, c []VecVirtual, g int, v, _ VecVirtual) {
-			j, i := g/8, g%8
-			shiftAnd(k.vector(256*j+64*(i%4)), -4*(i/4), c[0], v)
-			k.lookUp(v)
-		},
-	}
+		}
+	})
+	q3K = of256(layout.Q3_K, func(k *kernel) {
+		nibble, m30, bias := constant(0x0f0f0f0f), constant(0x30303030), constant(0x20202020)
+		low, v, u := ZMM(), ZMM(), ZMM()
+		for i := range 4 {
+			// Four scales have their low nibbles in bytes of one dword and their high bits in the third.
+			shiftAnd(k.vector(1536+64*(i%2)), -4*(i/2), nibble, low)
+			shiftAnd(k.vector(1536+128), 4-2*i, m30, v)
+			VPORD(low, v, v)
+			VPSUBB(bias, v, v)
+			k.correct4(v, u, low, i, 2)
+			k.scale4(v, u, 4*i)
+		}
+	})
+	q5K = of256(layout.Q5_K, func(k *kernel) {
+		sc, mn := k.scalesMinK4(2560)
+		u := ZMM()
+		for h := range 2 {
+			k.minimum4(mn[h], u, h)
+			k.scale4(sc[h], u, 4*h)
+		}
+	})
+	q6K = of256(layout.Q6_K, func(k *kernel) {
+		v, u, x := ZMM(), ZMM(), ZMM()
+		for i := range 4 {
+			VMOVDQU64(k.vector(3072+64*i), v)
+			k.correct4(v, u, x, i, 5)
+			k.scale4(v, u, 4*i)
+		}
+	})
+	iq4XS = of256(layout.IQ4_XS, func(k *kernel) {
+		nibble, m30, bias := constant(0x0f), constant(0x30), constant(0x20)
+		high, v, u := ZMM(), ZMM(), ZMM()
+		VPMOVZXWD(k.vector(2144), high)
+		for j := range 8 {
+			shiftAnd32(k.vector(2048), -4*j, nibble, v)
+			shiftAnd32(high, 4-2*j, m30, u)
+			VPORD(u, v, v)
+			VPSUBD(bias, v, v)
+			VMOVDQA64(v, k.stored(scales+64*j))
+		}
+		// Pairs of -128 times the scales of sub-blocks 0 and 2, 1 and 3, and so on.
+		for p, j := range []int{0, 1, 4, 5} {
+			VPSUBD(k.stored(scales+64*j), k.zero, v)
+			VPSUBD(k.stored(scales+64*(j+2)), k.zero, u)
+			VPSLLD(Imm(16), u, u)
+			VPSLLD(Imm(16), v, v)
+			VPSRLD(Imm(16), v, v)
+			VPORD(u, v, v)
+			VPSLLW(Imm(7), v, v)
+			VMOVDQA64(v, k.stored(corrections+64*p))
+		}
+	})
 )
 
 // vector is a vector of the strip's block.

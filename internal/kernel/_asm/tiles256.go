@@ -4,6 +4,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
+
+	"github.com/realm-ai/realm/internal/kernel/_asm/layout"
 )
 
 // A weight of a block of 256 times its sub-block's scale is an integer, so the product of a whole block needs no scale
@@ -29,22 +31,14 @@ type folded struct {
 }
 
 var (
-	q4KTiles = kquant{
-		name: "Q4K", bytes: 2304, sub: 32, d: 2240, dmin: 2272,
-		decode: func(k *kernel) {
-			sc, mn := k.scalesMinK4(2048)
-			u := ZMM()
-			for h := range 2 {
-				k.minimum4(mn[h], u, h)
-				k.scale4(sc[h], u, 4*h)
-			}
-		},
-		constants: []uint32{0x0f0f0f0f},
-		weights: func(k *kernel, c []VecVirtual, g int, v, _ VecVirtual) {
-			j, i := g/8, g%8
-			shiftAnd(k.vector(512*(j/2)+64*i), -4*(j%2), c[0], v)
-		},
-	}
+	q4KTiles = of256(layout.Q4_K, func(k *kernel) {
+		sc, mn := k.scalesMinK4(2048)
+		u := ZMM()
+		for h := range 2 {
+			k.minimum4(mn[h], u, h)
+			k.scale4(sc[h], u, 4*h)
+		}
+	})
 	foldedDTypes = []folded{
 		{kquant: q2K, parts: 1},
 		{kquant: q3K, parts: 1, offset: 2, negate: true},

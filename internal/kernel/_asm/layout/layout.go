@@ -1,6 +1,5 @@
 // Package layout says where things stand in memory that kernels read: weights and scales in the strips that package
-// kernel packs (packed.go), and activations in its streams (stream.go). The generators for all instruction sets share
-// it.
+// kernel packs (packed.go), and activations in its streams (stream.go). The generators for amd64 share it.
 package layout
 
 // Offsets in a stream of 32-blocks, in dwords of one token.
