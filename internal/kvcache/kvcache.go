@@ -57,6 +57,7 @@ type Page struct {
 // page is a Page with the number of sequences that hold it and the budget that it counts for.
 type page struct {
 	Page
+	slab   *slab
 	refs   int
 	budget *Budget
 }
@@ -91,9 +92,9 @@ type Cache struct {
 	shape Shape
 	limit int64
 
-	mu   sync.Mutex // guards what follows, and every page's refs
-	used int64
-	free []*page
+	mu    sync.Mutex // guards what follows, and every page's refs
+	used  int64
+	slabs []*slab // those with free pages
 }
 
 // New makes a cache that uses at most limit bytes, or any number where limit is 0.
@@ -109,9 +110,6 @@ func (c *Cache) Used() int64 {
 	return c.used
 }
 
-// maxFree is how many pages are kept for the next sequence.
-const maxFree = 256
-
 func (c *Cache) alloc(b *Budget) (*page, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -122,21 +120,13 @@ func (c *Cache) alloc(b *Budget) (*page, error) {
 	if err := b.take(size); err != nil {
 		return nil, err
 	}
+	p, err := c.takePage()
+	if err != nil {
+		_ = b.take(-size) // which cannot fail
+		return nil, err
+	}
 	c.used += size
-	if n := len(c.free); n > 0 {
-		p := c.free[n-1]
-		c.free = c.free[:n-1]
-		p.refs, p.budget = 1, b
-		return p, nil
-	}
-	p := &page{refs: 1, budget: b}
-	k := c.shape.KVHeads * c.shape.HeadDim * PagePositions
-	v := c.shape.KVHeads * c.shape.ValueDim * PagePositions
-	if c.shape.F32 {
-		p.K32, p.V32 = make([]float32, k), make([]float32, v)
-	} else {
-		p.K, p.V = make([]uint16, k), make([]uint16, v)
-	}
+	p.refs, p.budget = 1, b
 	return p, nil
 }
 
@@ -151,14 +141,7 @@ func (c *Cache) release(pages []*page) {
 		c.used -= c.shape.PageBytes()
 		_ = p.budget.take(-c.shape.PageBytes()) // which cannot fail
 		p.budget = nil
-		if len(c.free) < maxFree {
-			// The next holder must not see what stood here; a kernel may read a whole page whatever its length.
-			clear(p.K)
-			clear(p.V)
-			clear(p.K32)
-			clear(p.V32)
-			c.free = append(c.free, p)
-		}
+		c.putPage(p)
 	}
 }
 

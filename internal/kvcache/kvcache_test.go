@@ -219,3 +219,31 @@ func TestBudget(t *testing.T) {
 		t.Errorf("after all was freed: %v", err)
 	}
 }
+
+// TestMemoryIsGivenBack holds a cache to a few slabs once its sequences are freed, and new pages to zeros.
+func TestMemoryIsGivenBack(t *testing.T) {
+	c := New(shape, 0)
+	var seqs []*Sequence
+	for range 10 * slabPositions / PagePositions {
+		s := c.NewSequence()
+		put(t, s, &plain{}, 0, 0, 100, 1)
+		seqs = append(seqs, s)
+	}
+	for i := range seqs { // in another order
+		seqs[i*7%len(seqs)].Free()
+	}
+	if n := len(c.slabs); n != maxFreeSlabs || c.Used() != 0 {
+		t.Errorf("%d slabs and %d bytes are left, want %d and none", n, c.Used(), maxFreeSlabs)
+	}
+	s := c.NewSequence()
+	if err := s.Reserve(0, 0, 100); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range s.Pages(nil, 0) {
+		for _, x := range append(p.K, p.V...) {
+			if x != 0 {
+				t.Fatal("a new page is not empty")
+			}
+		}
+	}
+}
