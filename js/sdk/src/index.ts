@@ -1,0 +1,25 @@
+export { type ErrorCode, RealmError } from './errors.js'
+export {
+  type Chunk,
+  type GenerateOptions,
+  generate,
+  generateStream,
+  type Message,
+  type Prompt,
+  type Result,
+  type Sampling,
+  type TokenLogprob,
+  type Tool,
+} from './generate.js'
+export {
+  type Abortable,
+  getModelInfo,
+  getTensor,
+  getTensorAsync,
+  type ModelSource,
+  removeModel,
+  storeModel,
+  storeModelAsync,
+  type TensorOptions,
+} from './models.js'
+export type { ModelInfo } from './native.js'

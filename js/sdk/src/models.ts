@@ -1,0 +1,78 @@
+import { RealmError, toRealmError } from './errors.js'
+import { type ModelInfo, native } from './native.js'
+import { run } from './operation.js'
+
+/** A path of a GGUF file, which is mapped into memory, or the bytes of one, which are copied once. */
+export type ModelSource = string | ArrayBufferView | ArrayBuffer
+
+/** Where dequantized weights go. */
+export interface TensorOptions {
+  /** Holds the tensor's float32 values and is what is returned; without it there is a new buffer. */
+  into?: ArrayBuffer
+}
+
+/** Options of a call that an AbortSignal can end. */
+export interface Abortable {
+  signal?: AbortSignal | undefined
+}
+
+function call<Result>(f: () => Result): Result {
+  try {
+    return f()
+  } catch (error) {
+    throw toRealmError(error)
+  }
+}
+
+/**
+ * Stores a model and returns its id, which comes from the SHA-256 of the file's bytes: storing the same content again, by
+ * path or by bytes, gives the same id and keeps one copy. Each call is one reference, which removeModel gives back.
+ */
+export function storeModel(source: ModelSource): number {
+  return call(() => native.storeModel(source))
+}
+
+/** storeModel off the event loop. */
+export function storeModelAsync(source: ModelSource, options: Abortable = {}): Promise<number> {
+  return run('storeModel', [source], options.signal)
+}
+
+/** Returns the shape and the sizes of a model. */
+export function getModelInfo(modelId: number): ModelInfo {
+  return call(() => native.getModelInfo(modelId))
+}
+
+/** Dequantizes a tensor to float32, row after row. */
+export function getTensor(modelId: number, name: string, options: TensorOptions = {}): ArrayBuffer {
+  const { into } = options
+  if (into === undefined) return call(() => native.getTensor(modelId, name)) as ArrayBuffer
+  call(() => native.getTensor(modelId, name, into))
+  return into
+}
+
+/** getTensor off the event loop. */
+export async function getTensorAsync(
+  modelId: number,
+  name: string,
+  options: TensorOptions & Abortable = {},
+): Promise<ArrayBuffer> {
+  const into = options.into ?? newBuffer(4 * call(() => native.tensorLength(modelId, name)))
+  await run('getTensor', [modelId, name, into], options.signal)
+  return into
+}
+
+function newBuffer(bytes: number): ArrayBuffer {
+  try {
+    return new ArrayBuffer(bytes)
+  } catch (cause) {
+    throw new RealmError('REALM_OUT_OF_MEMORY', `realm: no memory for an ArrayBuffer of ${bytes} bytes`, { cause })
+  }
+}
+
+/**
+ * Gives a reference to a model back. The last one frees it, as soon as no call uses it any more; its id is unknown from
+ * then on.
+ */
+export function removeModel(modelId: number): void {
+  call(() => native.removeModel(modelId))
+}

@@ -1,0 +1,112 @@
+import { aborted, toRealmError } from './errors.js'
+import { native } from './native.js'
+
+/** Runs a function of the addon off the event loop. */
+export function run<Result>(name: string, args: unknown[], signal?: AbortSignal): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(aborted(signal))
+    const onAbort = () => native.cancel(operation)
+    const operation = native.start(
+      name,
+      (error, value) => {
+        signal?.removeEventListener('abort', onAbort)
+        if (error === undefined) resolve(value as Result)
+        else reject(signal?.aborted ? aborted(signal) : toRealmError(error))
+      },
+      ...args,
+    )
+    signal?.addEventListener('abort', onAbort, { once: true })
+  })
+}
+
+/**
+ * The chunks of an operation as an async iterator, whose return value is the operation's result. The addon waits while
+ * many chunks have not been asked for. Leaving the loop, or the signal, ends the operation; the iterator is done when the
+ * operation is.
+ */
+export class Stream<Chunk, Result> implements AsyncGenerator<Chunk, Result, void> {
+  readonly #operation: number
+  readonly #signal: AbortSignal | undefined
+  #chunks: Chunk[] = []
+  #taken = 0 // chunks that the addon does not know of yet to be taken
+  #end: { result: Result } | { error: unknown } | undefined
+  #left = false // by return or throw
+  #wake: () => void = () => {}
+
+  constructor(name: string, args: unknown[], signal?: AbortSignal) {
+    if (signal?.aborted) throw aborted(signal)
+    this.#signal = signal
+    this.#operation = native.start(
+      name,
+      (error, value, last) => {
+        if (!last) this.#chunks.push(value as Chunk)
+        else {
+          this.#end = error === undefined ? { result: value as Result } : { error }
+          signal?.removeEventListener('abort', this.#cancel)
+        }
+        const wake = this.#wake
+        this.#wake = () => {}
+        wake()
+      },
+      ...args,
+    )
+    signal?.addEventListener('abort', this.#cancel, { once: true })
+  }
+
+  readonly #cancel = () => native.cancel(this.#operation)
+
+  async next(): Promise<IteratorResult<Chunk, Result>> {
+    for (;;) {
+      if (this.#left) return { done: true, value: undefined as Result }
+      if (this.#signal?.aborted) {
+        this.#left = true
+        throw aborted(this.#signal)
+      }
+      const chunk = this.#chunks.shift()
+      if (chunk !== undefined) {
+        this.#taken++
+        if (this.#taken === 16 || this.#chunks.length === 0) {
+          native.acknowledge(this.#operation, this.#taken)
+          this.#taken = 0
+        }
+        return { done: false, value: chunk }
+      }
+      if (this.#end !== undefined) {
+        this.#left = true
+        if ('error' in this.#end) throw toRealmError(this.#end.error)
+        return { done: true, value: this.#end.result }
+      }
+      await this.#change()
+    }
+  }
+
+  async return(): Promise<IteratorResult<Chunk, Result>> {
+    this.#left = true
+    this.#cancel()
+    while (this.#end === undefined) await this.#change()
+    return { done: true, value: undefined as Result }
+  }
+
+  async throw(error: unknown): Promise<IteratorResult<Chunk, Result>> {
+    await this.return()
+    throw error
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return()
+  }
+
+  #change(): Promise<void> {
+    const before = this.#wake // of a call to next that waits too
+    return new Promise((resolve) => {
+      this.#wake = () => {
+        before()
+        resolve()
+      }
+    })
+  }
+}
