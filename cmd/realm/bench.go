@@ -74,7 +74,7 @@ func benchCommand() *cli.Command {
 	b.declare(&c.Flags)
 	c.Run = func(ctx context.Context, env *cli.Env, _ []string) error {
 		s := &b.settings
-		if s.PromptTokens < 0 || s.DecodeTokens < 0 || s.Depth < 0 || b.gcMS < 0 || s.Repetitions < 1 || s.Sessions < 1 || s.Sessions > maxSessions {
+		if min(s.PromptTokens, s.DecodeTokens, s.Depth, b.gcMS) < 0 || min(s.Repetitions, s.Sessions) < 1 || s.Sessions > maxSessions {
 			return c.Usagef("want -p, -n, -d and --gc from 0 on, -r from 1 on, and -b from 1 to %d", maxSessions)
 		}
 		if err := b.check(c); err != nil {
@@ -275,8 +275,10 @@ func writeBench(env *cli.Env, r *cli.BenchResult) error {
 			r.Settings.DecodeTokens, depth, sessions, *r.DecodeTPS, *r.DecodeStddev, share(r.DecodeBound))
 	}
 	if c := r.Collector; c != nil {
-		fmt.Fprintf(w, "  with gc\t%d pauses\t%.2f ± %.2f tokens/s, %+.1f%%; paused %.2f ms in half of all cases, %.2f in 99%%, at most %.2f\n",
-			c.Pauses, c.DecodeTPS, c.DecodeStddev, -100*c.Cost, c.PauseP50MS, c.PauseP99MS, c.PauseMaxMS)
+		fmt.Fprintf(w, "  with gc\t%d pauses\t%.2f ± %.2f tokens/s, %+.1f%%; ",
+			c.Pauses, c.DecodeTPS, c.DecodeStddev, -100*c.Cost)
+		fmt.Fprintf(w, "paused %.2f ms in half of all cases, %.2f in 99%%, at most %.2f\n",
+			c.PauseP50MS, c.PauseP99MS, c.PauseMaxMS)
 	}
 	if l := r.Limits; l != nil {
 		for _, rates := range l.Rates {

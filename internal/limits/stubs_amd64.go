@@ -14,7 +14,7 @@ func readAVX512(p *byte, n int) uint64
 //go:noescape
 func readAVX2(p *byte, n int) uint64
 
-// multiplyAMX does n rounds of 6 TDPBUSD of ones, 16 times 16 sums of 64 products each. tile, 1024 bytes of ones, becomes the first's sums.
+// multiplyAMX does n rounds of 6 TDPBUSD of ones, each 16 times 16 sums of 64 products. tile, 1024 ones, becomes the first's sums.
 //
 //go:noescape
 func multiplyAMX(tile *byte, n int)

@@ -108,7 +108,9 @@ func run(ctx context.Context, c config, out, progress io.Writer) error {
 			return err
 		}
 	}
-	r := &runner{root: root, peer: peer, force: c.force, backend: c.backend, cpu: c.cpu, noPool: c.noPool, progress: progress}
+	r := &runner{
+		root: root, peer: peer, force: c.force, backend: c.backend, cpu: c.cpu, noPool: c.noPool, progress: progress,
+	}
 	samples, err := r.runAll(ctx, p)
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 // bytes: see tile. avo does not see which registers they use, hence these have names.
 func multiplyAMX() {
 	text("multiplyAMX", "func(tile *byte, n int)",
-		"does n rounds of 6 TDPBUSD of ones, 16 times 16 sums of 64 products each. tile, 1024 bytes of ones, becomes the first's sums.")
+		"does n rounds of 6 TDPBUSD of ones, each 16 times 16 sums of 64 products. tile, 1024 ones, becomes the first's sums.")
 	shapes := GLOBL("shapes", RODATA|NOPTR)
 	var config [64]byte // of LDTILECFG
 	config[0] = 1       // the palette
