@@ -66,11 +66,11 @@ func BenchmarkPatch(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.SetBytes(int64(len(module)))
-	var out []byte
+	var out *Patched
 	for b.Loop() {
 		if out, err = Patch(module, Options{MemoryPages: 1024, TableElements: 1 << 20}); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(len(out))/float64(len(module)), "size")
+	b.ReportMetric(float64(len(out.Module))/float64(len(module)), "size")
 }

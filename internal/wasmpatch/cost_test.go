@@ -78,7 +78,7 @@ func TestBounded(t *testing.T) {
 		}
 		times := float64(after.TotalAlloc-before.TotalAlloc) / float64(len(module))
 		if times > 150 || took > 5*time.Second {
-			t.Errorf("%s: %d bytes to %d: allocated %.0f times the size, took %v", name, len(module), len(out), times, took)
+			t.Errorf("%s: %d bytes to %d: allocated %.0f times the size, took %v", name, len(module), len(out.Module), times, took)
 		}
 	}
 }

@@ -48,6 +48,9 @@ func (m *patcher) emit(r *reader, t funcType) {
 		case bulk(in.op) && !dead:
 			m.chargeBulk(in.op)
 			p.body = append(p.body, code...)
+			if in.op == opMemoryGrow {
+				m.noteDenied()
+			}
 		default:
 			p.body = append(p.body, code...)
 		}
@@ -142,6 +145,20 @@ func (m *patcher) look(copies []uint32) {
 	p.indexed(opLocalGet, p.counter)
 	p.indexed(opCall, uint32(m.importedFuncs))
 	p.indexed(opLocalSet, p.counter)
+	p.op(opEnd)
+}
+
+// noteDenied sets the global DeniedGlobal where the result of memory.grow, which stays on the stack, is -1.
+func (m *patcher) noteDenied() {
+	p := &m.meter
+	p.indexed(opLocalTee, p.scratch)
+	p.indexed(opLocalGet, p.scratch)
+	p.body = append(p.body, byte(opI32Const), 0x7f) // -1
+	p.op(opI32Eq)
+	p.op(opIf)
+	p.body = append(p.body, 0x40)
+	p.indexed(opI32Const, 1)
+	p.indexed(opGlobalSet, m.fuelGlobal()+1)
 	p.op(opEnd)
 }
 

@@ -109,6 +109,10 @@ func (m *patcher) targets(r *reader, locals int) {
 			}
 		case opGlobalGet, opGlobalSet:
 			m.checkGlobal(r, in.at, in.index)
+		case opTableSet, opTableGrow, opTableFill, opTableCopy, opTableInit, opElemDrop:
+			m.hide("a table")
+		case opDataDrop:
+			m.hide("dropped data")
 		}
 		p.bulk = p.bulk || bulk(in.op)
 		if (in.op == opCall || in.op == opCallIndirect) && innermost != noLoop {

@@ -92,17 +92,19 @@ func TestRefused(t *testing.T) {
 // check patches a module, valid or not, and sees that what an engine took before it takes afterwards.
 func check(t *testing.T, r wazero.Runtime, module []byte) {
 	t.Helper()
-	out, err := Patch(module, limits)
+	o := limits
+	o.Detach = len(module)%2 == 0
+	out, err := Patch(module, o)
 	if err != nil {
 		if errs.CodeOf(err) == errs.Internal {
 			t.Fatalf("error %v has no code", err)
 		}
 		return
 	}
-	if len(out) > 24*len(module)+256 {
-		t.Fatalf("%d bytes became %d", len(module), len(out))
+	if len(out.Module) > 24*len(module)+256 {
+		t.Fatalf("%d bytes became %d", len(module), len(out.Module))
 	}
-	if again, _ := Patch(module, limits); !bytes.Equal(out, again) {
+	if again, _ := Patch(module, o); !bytes.Equal(out.Module, again.Module) {
 		t.Fatal("the same module gave other bytes")
 	}
 	ctx := context.Background()
@@ -111,7 +113,7 @@ func check(t *testing.T, r wazero.Runtime, module []byte) {
 		return
 	}
 	_ = compiled.Close(ctx)
-	if compiled, err = r.CompileModule(ctx, out); err != nil {
+	if compiled, err = r.CompileModule(ctx, out.Module); err != nil {
 		t.Fatalf("the patched module is refused: %v", err)
 	}
 	_ = compiled.Close(ctx)

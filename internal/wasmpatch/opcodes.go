@@ -27,11 +27,13 @@ const (
 	opLocalTee     opcode = 0x22
 	opGlobalGet    opcode = 0x23
 	opGlobalSet    opcode = 0x24
+	opTableSet     opcode = 0x26
 	opMemoryGrow   opcode = 0x40
 	opI32Const     opcode = 0x41
 	opI64Const     opcode = 0x42
 	opF32Const     opcode = 0x43
 	opF64Const     opcode = 0x44
+	opI32Eq        opcode = 0x46
 	opI32LeU       opcode = 0x4d
 	opI64GeS       opcode = 0x59
 	opI64Sub       opcode = 0x7d

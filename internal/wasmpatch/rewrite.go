@@ -1,6 +1,10 @@
 package wasmpatch
 
-import "github.com/realm-ai/realm/internal/errs"
+import (
+	"strings"
+
+	"github.com/realm-ai/realm/internal/errs"
+)
 
 // rewrite makes the patched module.
 func (m *patcher) rewrite() ([]byte, error) {
@@ -12,6 +16,14 @@ func (m *patcher) rewrite() ([]byte, error) {
 		switch id { // what is added needs these, whatever the module has
 		case secType, secImport, secGlobal, secExport:
 			present = true
+		case secFunction, secCode:
+			present = present || m.options.Detach
+		case secDataCount:
+			present = present || len(m.segments) > 0
+		case secStart:
+			if m.options.Detach {
+				present = false
+			}
 		}
 		if !present {
 			continue
@@ -41,6 +53,10 @@ func (m *patcher) section(r *reader, id byte, dst []byte) []byte {
 	case secStart:
 		return m.funcIndex(r, dst)
 	case secDataCount:
+		if m.options.Detach {
+			r.take(r.left())
+			return appendU32(dst, uint32(len(m.segments)))
+		}
 		return append(dst, r.take(r.left())...)
 	}
 	n := 0
@@ -52,8 +68,22 @@ func (m *patcher) section(r *reader, id byte, dst []byte) []byte {
 	case secType:
 		m.meter.firstType = len(m.types)
 		added = 1 + m.resultTypes()
-	case secImport, secGlobal, secExport:
+		if m.options.Detach {
+			added++
+		}
+	case secImport:
 		added = 1
+	case secGlobal:
+		added = 2
+	case secExport:
+		added = 2 + len(m.mutable)
+		if m.options.Detach {
+			added++
+		}
+	case secFunction:
+		if m.options.Detach {
+			added = 1
+		}
 	case secMemory:
 		if n > 1 {
 			r.fail(errs.Unsupported, "offset %#x: %d memories: more than one is beyond WebAssembly 2.0", r.at, n)
@@ -62,6 +92,9 @@ func (m *patcher) section(r *reader, id byte, dst []byte) []byte {
 		if n != len(m.funcs) {
 			r.fail(errs.InvalidFormat, "offset %#x: %d functions have code, %d have types", r.at, n, len(m.funcs))
 		}
+	}
+	if id == secCode && m.options.Detach {
+		added = 1
 	}
 	dst = appendU32(dst, uint32(n+added))
 	switch id {
@@ -79,7 +112,8 @@ func (m *patcher) section(r *reader, id byte, dst []byte) []byte {
 			dst = append(dst, r.byte(), r.byte())
 			dst = m.constExpr(r, dst)
 		}
-		dst = append(dst, 0x7e, 1, byte(opI64Const), 0, byte(opEnd))
+		dst = append(dst, 0x7e, 1, byte(opI64Const), 0, byte(opEnd)) // the counter
+		dst = append(dst, 0x7f, 1, byte(opI32Const), 0, byte(opEnd)) // whether memory was denied
 	case secExport:
 		dst = m.exports(r, dst, n)
 	case secElement:
@@ -89,6 +123,9 @@ func (m *patcher) section(r *reader, id byte, dst []byte) []byte {
 	case secCode:
 		for i := range n {
 			dst = m.code(r, dst, i)
+		}
+		if m.options.Detach {
+			dst = m.startCode(dst)
 		}
 	case secData:
 		for range n {
@@ -102,6 +139,13 @@ func (m *patcher) section(r *reader, id byte, dst []byte) []byte {
 			for _, results := range m.meter.results {
 				dst = append(appendU32(append(dst, 0x60, 0), uint32(len(results))), results...)
 			}
+			if m.options.Detach {
+				dst = append(dst, 0x60, 0, 0)
+			}
+		case secFunction:
+			if m.options.Detach {
+				dst = appendU32(dst, uint32(m.meter.firstType+1+len(m.meter.results)))
+			}
 		case secImport:
 			dst = appendName(appendName(dst, MeterModule), RefillName)
 			dst = appendU32(append(dst, kindFunc), uint32(m.meter.firstType))
@@ -114,7 +158,7 @@ func (m *patcher) exports(r *reader, dst []byte, n int) []byte {
 	for range n {
 		start := r.at
 		name := r.name()
-		if name == FuelGlobal {
+		if name == FuelGlobal || name == DeniedGlobal || name == StartExport || strings.HasPrefix(name, GlobalPrefix) {
 			r.fail(errs.Unsupported, "offset %#x: export %q: the name is reserved for the meter", start, name)
 		}
 		kind := r.byte()
@@ -131,8 +175,35 @@ func (m *patcher) exports(r *reader, dst []byte, n int) []byte {
 			dst = appendU32(dst, r.u32())
 		}
 	}
-	dst = append(appendName(dst, FuelGlobal), kindGlobal)
-	return appendU32(dst, uint32(m.importedGlobals+m.globals))
+	dst = appendU32(append(appendName(dst, FuelGlobal), kindGlobal), m.fuelGlobal())
+	dst = appendU32(append(appendName(dst, DeniedGlobal), kindGlobal), m.fuelGlobal()+1)
+	for _, i := range m.mutable {
+		dst = appendU32(append(appendName(dst, globalName(i)), kindGlobal), i)
+	}
+	if m.options.Detach {
+		dst = appendU32(append(appendName(dst, StartExport), kindFunc), uint32(m.importedFuncs+1+len(m.funcs)))
+	}
+	return dst
+}
+
+// startCode appends the function StartExport: memory.init for each data segment, all of which are passive now, and a call
+// of the module's start function.
+func (m *patcher) startCode(dst []byte) []byte {
+	body := []byte{0}
+	for i, s := range m.segments {
+		if !s.active {
+			continue
+		}
+		body = append(body, s.offset[:len(s.offset)-1]...)
+		body = append(body, byte(opI32Const), 0, byte(opI32Const))
+		body = append(appendS64(body, int64(s.size)), 0xfc, 0x08)
+		body = append(appendU32(body, uint32(i)), 0)
+	}
+	if start := m.sections[secStart]; start.b != nil {
+		body = m.funcIndex(&start, append(body, byte(opCall)))
+	}
+	body = append(body, byte(opEnd))
+	return append(appendU32(dst, uint32(len(body))), body...)
 }
 
 // element copies an element segment. Its flags say whether it is passive (bit 0), whether it names its table or is
@@ -177,12 +248,22 @@ func (m *patcher) data(r *reader, dst []byte) []byte {
 		r.fail(errs.InvalidFormat, "offset %#x: data segment: flags %#x", start, flags)
 		return dst
 	}
-	dst = appendU32(dst, flags)
-	if flags == 2 {
-		dst = appendU32(dst, r.u32())
-	}
-	if flags != 1 {
-		dst = m.constExpr(r, dst)
+	if m.options.Detach {
+		dst = append(dst, 1)
+		if flags == 2 {
+			r.u32()
+		}
+		if flags != 1 {
+			m.constExpr(r, nil)
+		}
+	} else {
+		dst = appendU32(dst, flags)
+		if flags == 2 {
+			dst = appendU32(dst, r.u32())
+		}
+		if flags != 1 {
+			dst = m.constExpr(r, dst)
+		}
 	}
 	n := r.count()
 	return append(appendU32(dst, uint32(n)), r.take(n)...)

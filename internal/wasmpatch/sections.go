@@ -52,6 +52,9 @@ type patcher struct {
 	importedGlobals int
 	funcs           []uint32 // type indices of the functions that the module defines
 	globals         int      // that the module defines
+	mutable         []uint32 // of these
+	hidden          string   // state that is neither memory nor a numeric global
+	segments        []segment
 
 	meter meter
 }
@@ -101,7 +104,7 @@ func (m *patcher) scan() error {
 	for _, read := range []struct {
 		id byte
 		f  func(*reader)
-	}{{secType, m.scanTypes}, {secImport, m.scanImports}, {secFunction, m.scanFuncs}, {secGlobal, m.scanGlobals}} {
+	}{{secType, m.scanTypes}, {secImport, m.scanImports}, {secFunction, m.scanFuncs}, {secGlobal, m.scanGlobals}, {secData, m.scanData}} {
 		if body := m.sections[read.id]; body.b != nil {
 			read.f(&body)
 			if body.err == nil && !body.done() {
@@ -163,11 +166,57 @@ func (m *patcher) scanFuncs(r *reader) {
 
 func (m *patcher) scanGlobals(r *reader) {
 	m.globals = r.count()
-	for range m.globals {
-		r.valueType()
-		r.byte()
+	for i := range m.globals {
+		t, mutable := r.valueType(), r.byte() == 1
+		if mutable && r.err == nil {
+			m.mutable = append(m.mutable, uint32(m.importedGlobals+i))
+			if t == 0x7b || t == 0x70 || t == 0x6f {
+				m.hide("a global of a vector or a reference")
+			}
+		}
 		m.constExpr(r, nil)
 	}
+}
+
+// hide notes state that memory and numeric globals do not hold.
+func (m *patcher) hide(what string) {
+	if m.hidden == "" {
+		m.hidden = what
+	}
+}
+
+// scanData finds the data segments, where they are to be taken from instantiation.
+func (m *patcher) scanData(r *reader) {
+	if !m.options.Detach {
+		r.take(r.left())
+		return
+	}
+	for range r.count() {
+		s := segment{active: true}
+		start := r.at
+		switch flags := r.u32(); flags {
+		case 0:
+		case 1:
+			s.active = false
+		case 2:
+			r.zero()
+		default:
+			r.fail(errs.InvalidFormat, "offset %#x: data segment: flags %#x", start, flags)
+		}
+		if s.active {
+			s.offset = m.constExpr(r, nil)
+		}
+		s.size = r.count()
+		r.take(s.size)
+		m.segments = append(m.segments, s)
+	}
+}
+
+// segment is a data segment.
+type segment struct {
+	active bool
+	offset []byte // initialiser with its end
+	size   int
 }
 
 // shift maps a function index of the module to the patched one.

@@ -28,7 +28,11 @@
 // Start at Patch.
 package wasmpatch
 
-import "github.com/realm-ai/realm/internal/errs"
+import (
+	"strconv"
+
+	"github.com/realm-ai/realm/internal/errs"
+)
 
 // The names through which a patched module and its host meet. A module that uses one of them itself is refused.
 const (
@@ -38,6 +42,13 @@ const (
 	RefillName  = "refill"
 	// FuelGlobal names the exported mutable i64 that holds the counter outside of running code. It starts at 0.
 	FuelGlobal = "realm_fuel"
+	// DeniedGlobal names the exported mutable i32 that is 1 once memory.grow has failed.
+	DeniedGlobal = "realm_denied"
+	// StartExport names the exported function that fills the memory from the module's data segments and runs its start
+	// function, where Options.Detach took both from instantiation.
+	StartExport = "realm_start"
+	// GlobalPrefix begins the names under which mutable globals are exported, each followed by its index.
+	GlobalPrefix = "realm_global_"
 )
 
 const (
@@ -57,12 +68,24 @@ type Options struct {
 	MemoryPages uint32
 	// TableElements is the maximum of each table. A lower one of the module's own stays.
 	TableElements uint32
+	// Detach makes instantiation leave the memory alone, so that a host may bring one that was filled before.
+	Detach bool
+}
+
+// Patched is a patched module.
+type Patched struct {
+	Module []byte
+	// Globals are the names under which the module's own mutable globals are exported. With the memory they are all of its
+	// state, unless Hidden says otherwise.
+	Globals []string
+	// Hidden names state beyond memory and numeric globals that the code can change, such as a table; empty for none.
+	Hidden string
 }
 
 // Patch returns the module with the limits and the meter. A module that starts with more memory or larger tables fails
 // with errs.LimitExceeded, one that uses what goes beyond WebAssembly 2.0 with errs.Unsupported, and one that is not a
 // module with errs.InvalidFormat. Custom sections other than names are left out: they describe the old code.
-func Patch(module []byte, o Options) ([]byte, error) {
+func Patch(module []byte, o Options) (*Patched, error) {
 	if o.MemoryPages > maxPages {
 		return nil, errs.Errorf(errs.InvalidArgument, "wasmpatch: memory limit: %d pages: at most %d", o.MemoryPages, maxPages)
 	}
@@ -73,5 +96,15 @@ func Patch(module []byte, o Options) ([]byte, error) {
 	if err := m.scan(); err != nil {
 		return nil, err
 	}
-	return m.rewrite()
+	out, err := m.rewrite()
+	if err != nil {
+		return nil, err
+	}
+	p := &Patched{Module: out, Hidden: m.hidden}
+	for _, i := range m.mutable {
+		p.Globals = append(p.Globals, globalName(i))
+	}
+	return p, nil
 }
+
+func globalName(i uint32) string { return GlobalPrefix + strconv.FormatUint(uint64(i), 10) }

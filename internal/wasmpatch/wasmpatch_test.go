@@ -72,7 +72,7 @@ func patch(t testing.TB, module []byte) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return out
+	return out.Module
 }
 
 // program makes a module that exports "f", a function of one i32 to one i32, with a memory and two helpers: function 1
@@ -285,7 +285,7 @@ func TestLimits(t *testing.T) {
 		out, err := Patch(m.Bytes(), limits)
 		got := errs.CodeOf(err).Name()
 		if err == nil {
-			r := instantiate(t, wazero.NewRuntimeConfigInterpreter(), out, 0)
+			r := instantiate(t, wazero.NewRuntimeConfigInterpreter(), out.Module, 0)
 			d := r.m.ExportedMemory("memory").Definition()
 			most, _ := d.Max()
 			got = fmt.Sprintf("%d %d", d.Min(), most)
@@ -301,5 +301,75 @@ func TestLimits(t *testing.T) {
 	}
 	if _, err := Patch(nil, Options{MemoryPages: 65537}); !errors.Is(err, errs.InvalidArgument) {
 		t.Errorf("a limit of 65537 pages: got %v", err)
+	}
+}
+
+// TestDetach sees that a detached module leaves its memory alone until StartExport, and that memory and exported globals
+// are then all of its state.
+func TestDetach(t *testing.T) {
+	var m wasmtest.Module
+	start := m.Func(nil, nil, nil, "i32.const 4 i32.const 4 i32.load 0 i32.const 1 i32.add i32.store 0")
+	next := m.Func(nil, i32, nil, "global.get 0 i32.const 1 i32.add global.set 0 i32.const 4 i32.load 0 global.get 0 i32.add")
+	grow := m.Func(i32, i32, nil, "local.get 0 memory.grow")
+	m.Memory(1, -1)
+	m.Global(wasmtest.I32, "i32.const 100")
+	m.Data(4, "\x0a\x00\x00\x00")
+	m.Start(start)
+	m.Export("memory", 2, 0)
+	m.Export("next", 0, next)
+	m.Export("grow", 0, grow)
+	o := limits
+	o.Detach = true
+	p, err := Patch(m.Bytes(), o)
+	if err != nil || p.Hidden != "" || len(p.Globals) != 1 {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	for engine, config := range engines {
+		r := instantiate(t, config(), p.Module, 1000)
+		call := func(name string, args ...uint64) uint64 {
+			t.Helper()
+			got, err := r.m.ExportedFunction(name).Call(t.Context(), args...)
+			if err != nil {
+				t.Fatalf("%s: %s: %v", engine, name, err)
+			}
+			return append(got, 0)[0]
+		}
+		if x, _ := r.m.Memory().ReadUint32Le(4); x != 0 {
+			t.Errorf("%s: instantiation wrote %d", engine, x)
+		}
+		call(StartExport)
+		if got := call("next"); got != 11+101 {
+			t.Errorf("%s: after the start: %d", engine, got)
+		}
+		if got := r.m.ExportedGlobal(p.Globals[0]).Get(); got != 101 {
+			t.Errorf("%s: global %d", engine, got)
+		}
+		r.m.ExportedGlobal(p.Globals[0]).(api.MutableGlobal).Set(500)
+		if got := call("next"); got != 11+501 {
+			t.Errorf("%s: after setting the global: %d", engine, got)
+		}
+		denied := func() uint64 { return r.m.ExportedGlobal(DeniedGlobal).Get() }
+		if got := call("grow", 15); got != 1 || denied() != 0 {
+			t.Errorf("%s: growth: %d, denied %d", engine, got, denied())
+		}
+		if got := call("grow", 1); uint32(got) != 0xffffffff || denied() != 1 {
+			t.Errorf("%s: growth beyond the limit: %d, denied %d", engine, got, denied())
+		}
+	}
+	for code, want := range map[string]string{
+		"i32.const 0 ref.null table.set 0":              "a table",
+		"i32.const 0 ref.null i32.const 1 table.fill 0": "a table",
+		"data.drop 0": "dropped data",
+		"i32.const 0 i32.const 0 i32.const 4 memory.init 0":         "",
+		"i32.const 0 table.get 0 drop i32.const 4 memory.grow drop": "",
+	} {
+		var m wasmtest.Module
+		m.Func(nil, nil, nil, code)
+		m.Table(1, 1)
+		m.Memory(1, 1)
+		m.Data(0, "data")
+		if p, err := Patch(m.Bytes(), o); err != nil || p.Hidden != want {
+			t.Errorf("%s: hidden state %v, error %v, want %q", code, p, err, want)
+		}
 	}
 }
