@@ -49,8 +49,8 @@ type Engine struct {
 	step     sync.Mutex // held for a turn of the scheduler or a layer
 	state    *model.State
 
-	prepared  atomic.Bool // the weights are packed; nothing uses them before
-	preparing sync.Mutex
+	prepared  atomic.Bool   // the weights are packed; nothing uses them before
+	preparing chan struct{} // of capacity 1, full while somebody packs the weights or reads them unpacked
 
 	life lifetime
 }
@@ -82,7 +82,7 @@ func New(f *gguf.File, o Options, released func()) (*Engine, error) {
 		o.ContextLength = m.Config.ContextLength
 	}
 	m.Images = o.Images
-	e := &Engine{Model: m, Tokenizer: t, options: o, Template: chat.Fallback()}
+	e := &Engine{Model: m, preparing: make(chan struct{}, 1), Tokenizer: t, options: o, Template: chat.Fallback()}
 	if source, ok := f.String("tokenizer.chat_template"); ok {
 		if own, err := chat.Parse(source); err != nil {
 			e.TemplateErr = err
@@ -128,8 +128,10 @@ func (e *Engine) prepare(ctx context.Context, progress func(done, total int64)) 
 	if e.prepared.Load() {
 		return nil
 	}
-	e.preparing.Lock()
-	defer e.preparing.Unlock()
+	if err := e.lockWeights(ctx); err != nil {
+		return err
+	}
+	defer e.unlockWeights()
 	if e.prepared.Load() {
 		return nil
 	}
@@ -140,6 +142,18 @@ func (e *Engine) prepare(ctx context.Context, progress func(done, total int64)) 
 	return nil
 }
 
+// lockWeights keeps others from packing the weights, and waits for who does.
+func (e *Engine) lockWeights(ctx context.Context) error {
+	select {
+	case e.preparing <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return errs.Wrap(model.ContextError(ctx.Err()), "engine: prepare")
+	}
+}
+
+func (e *Engine) unlockWeights() { <-e.preparing }
+
 // Tensor dequantizes a tensor of the model into dst, which has room for all its elements.
 func (e *Engine) Tensor(ctx context.Context, name string, dst []float32) error {
 	if err := e.life.begin(); err != nil {
@@ -147,8 +161,10 @@ func (e *Engine) Tensor(ctx context.Context, name string, dst []float32) error {
 	}
 	defer e.life.end()
 	if !e.prepared.Load() {
-		e.preparing.Lock()
-		defer e.preparing.Unlock()
+		if err := e.lockWeights(ctx); err != nil {
+			return err
+		}
+		defer e.unlockWeights()
 	}
 	return e.Model.Tensor(ctx, e.pool, name, dst)
 }

@@ -305,7 +305,7 @@ func TestNoImage(t *testing.T) {
 	}
 }
 
-// TestImageIsCanceled cancels while an image is written, which leaves nothing behind.
+// TestImageIsCanceled gives up while an image is written, which goes on, and while one is checked.
 func TestImageIsCanceled(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("REALM_CACHE", filepath.Join(dir, "cache"))
@@ -313,15 +313,25 @@ func TestImageIsCanceled(t *testing.T) {
 	writePackable(t, path, 1)
 	p := openPackable(t, path)
 	ctx, cancel := context.WithCancel(t.Context())
-	got, err := p.Image(ctx, p.pool, p.names, p.matrices, func(int) {}, func(int64, int64) { cancel() })
-	if got != nil || !errors.Is(err, context.Canceled) {
-		t.Errorf("image %v, error %v", got != nil, err)
+	canceled := make(chan bool)
+	packed := 0
+	_, err := p.Image(ctx, p.pool, p.names, p.matrices, func(int) { packed++ }, func(int64, int64) {
+		if ctx.Err() == nil {
+			cancel()
+			close(canceled)
+		}
+	})
+	<-canceled
+	if err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
 	}
-	if files := imageFiles(t); len(files) != 0 {
-		t.Errorf("left: %q", files)
+	got, err := p.Image(t.Context(), p.pool, p.names, p.matrices, func(int) { t.Error("packed again") }, nil)
+	if err != nil || len(got) != 2 || packed != 2 || !bytes.Equal(got[0], p.want[0]) || !bytes.Equal(got[1], p.want[1]) {
+		t.Errorf("again: %d matrices of %d packed, %v", len(got), packed, err)
 	}
-	if have, made := p.pack(t); !have || !made {
-		t.Errorf("again: have %v, made %v", have, made)
+	p.Settle(t.Context())
+	if files := imageFiles(t); len(files) != 1 {
+		t.Errorf("files: %q", files)
 	}
 	// And while one is checked, which leaves that as it is.
 	p = openPackable(t, path)
@@ -330,6 +340,37 @@ func TestImageIsCanceled(t *testing.T) {
 	}
 	if have, made := p.pack(t); !have || made {
 		t.Errorf("after that: have %v, made %v", have, made)
+	}
+}
+
+// silent is a context that ends without a sign.
+type silent struct{ context.Context }
+
+func (silent) Done() <-chan struct{} { return nil }
+
+// TestCloseWhileImageIsMade closes a model whose image is being written, which leaves nothing behind.
+func TestCloseWhileImageIsMade(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("REALM_CACHE", filepath.Join(dir, "cache"))
+	path := filepath.Join(dir, "m.gguf")
+	writePackable(t, path, 1)
+	p := openPackable(t, path)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 2 {
+		got, err := p.Image(silent{ctx}, p.pool, p.names, p.matrices, func(int) {}, nil)
+		if got != nil || !errors.Is(err, context.Canceled) {
+			t.Errorf("image %v, %v", got != nil, err)
+		}
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "cache", "packed", tempPattern)); len(left) != 0 {
+		t.Errorf("left: %q", left)
+	}
+	if got, err := p.Image(t.Context(), p.pool, p.names, p.matrices, nil, nil); got != nil || err != nil {
+		t.Errorf("after Close: image %v, %v", got != nil, err)
 	}
 }
 

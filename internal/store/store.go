@@ -22,10 +22,10 @@ type Entry struct {
 	digest   atomic.Pointer[Digest] // once it is known
 	smallest int64                  // size of an image in bytes that is worth the trouble
 
-	mu         sync.Mutex // guards what follows
-	image      []byte     // mapping of packed weights
-	publishing *publication
-	closed     bool
+	mu     sync.Mutex // guards what follows
+	image  []byte     // mapping of packed weights that were found
+	making *making    // of an image of them that were not
+	closed bool
 }
 
 // Open maps a model file, or the parts of a split one of which path is the first, into memory. It reads the header only.
@@ -56,9 +56,10 @@ func (e *Entry) Close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.closed = true
-	if e.publishing != nil {
-		e.publishing.cancel()
-		<-e.publishing.done
+	if m := e.making; m != nil {
+		m.cancel()
+		<-m.settled
+		e.image, m.image = m.image, nil
 	}
 	if e.image != nil {
 		_ = unmap(e.image)
