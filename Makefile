@@ -22,7 +22,11 @@ NODE := CGO_ENABLED=1 CGO_CFLAGS="-O2 -I$(CURDIR)/js/node_modules/node-api-heade
 # Packages with goroutines of their own run under the race detector too.
 RACE := . ./internal/engine ./internal/gguf ./internal/kernel ./internal/kvcache ./internal/store
 
-.PHONY: help build guest node demo test test-node ci check gen bench bench-peer fmt lint fuzz clean
+# Tests for arm64 run under user-mode emulation.
+QEMU := $(shell command -v qemu-aarch64-static || command -v qemu-aarch64)
+NEON := GOOS=linux GOARCH=arm64 CGO_ENABLED=0 REALM_CPU=neon REALM_TEST_CPU=neon go test -short -exec '$(QEMU)'
+
+.PHONY: help build guest node demo test test-node test-neon ci check gen bench bench-peer fmt lint fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -54,7 +58,17 @@ test-node: build node ## run the tests of the Node package
 	build/realm synth --force tiny-llama-q4_1 build/models/tiny-llama-q4_1.gguf
 	@REALM_MODEL=$$($(FETCHMODEL) -optional) && export REALM_MODEL && set -x && $(NPM) test
 
-ci: check test ## what must pass before a change lands: check, test, the race detector, other kernels, fuzzing
+test-neon: ## the tests of kernels, and of their bits in small models, for arm64; skips without qemu-aarch64
+ifeq ($(QEMU),)
+	@echo "no qemu-aarch64 here (Debian: qemu-user-static): the tests for arm64 are only compiled"
+	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 go test -exec true ./internal/cpu ./internal/kernel ./internal/model ./internal/engine
+else
+	$(NEON) ./internal/cpu ./internal/kernel
+	$(NEON) -run DTypeBits ./internal/model
+	$(NEON) -run 'SessionBits|RealModelGolden' ./internal/engine
+endif
+
+ci: check test test-neon ## what must pass before a change lands: check, test, the race detector, other kernels, fuzzing
 	@REALM_MODEL=$$($(FETCHMODEL) -optional) && export REALM_MODEL && set -x && go test -race -short $(RACE) && \
 	for set in generic avx2; do REALM_CPU=$$set go test ./internal/kernel ./internal/engine || exit 1; done && go test -tags purego ./internal/cpu ./internal/kernel
 	go run -C tools ./fuzzall -time 5s ..

@@ -74,8 +74,8 @@ func (a *asm) comment(format string, args ...any) {
 
 func (a *asm) label(name string) { fmt.Fprintf(&a.text, "\n%s:\n", name) }
 
-// function starts a function with a frame of some bytes. doc follows the name. If noescape is set the function keeps none
-// of its pointers.
+// function starts a function with a frame of some bytes. doc follows the name. If noescape is set the function keeps
+// none of its pointers.
 func (a *asm) function(name, doc string, frame int, noescape bool, params ...param) {
 	a.where = map[string]int{}
 	a.v, a.r = 0, 0
@@ -196,19 +196,19 @@ func (a *asm) insert(d, n, mask vec) { a.line("VBIT %s, %s, %s", mask.b(), n.b()
 func (a *asm) insertNot(d, n, mask vec) { a.line("VBIF %s, %s, %s", mask.b(), n.b(), d.b()) }
 
 // shiftB shifts bytes left by n bits, or right by -n.
-func (a *asm) shiftB(d, v vec, n int) { a.shift(d.b(), v.b(), n) }
+func (a *asm) shiftB(d, v vec, n int) { a.shift("B16", d, v, n) }
 
 // shiftS shifts dwords.
-func (a *asm) shiftS(d, v vec, n int) { a.shift(d.s(), v.s(), n) }
+func (a *asm) shiftS(d, v vec, n int) { a.shift("S4", d, v, n) }
 
-func (a *asm) shift(d, v string, n int) {
+func (a *asm) shift(lanes string, d, v vec, n int) {
 	switch {
 	case n > 0:
-		a.line("VSHL $%d, %s, %s", n, v, d)
+		a.line("VSHL $%d, %v.%s, %v.%s", n, v, lanes, d, lanes)
 	case n < 0:
-		a.line("VUSHR $%d, %s, %s", -n, v, d)
+		a.line("VUSHR $%d, %v.%s, %v.%s", -n, v, lanes, d, lanes)
 	case d != v:
-		a.line("VMOV %s, %s", v, d) // of dwords too: Go's VMOV copies bytes
+		a.line("VMOV %s, %s", v.b(), d.b())
 	}
 }
 

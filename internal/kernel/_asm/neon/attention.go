@@ -16,12 +16,12 @@ var (
 	sources  = []source{{"Halves", "uint16", f16}, {"Floats", "float32", f32}}
 )
 
-// What weights has for each query: the scores, then weights, of 64 positions. After those of all queries come the factors
-// of a merge, four for the values of former blocks and four for those of this one.
+// What weights has for each query: the scores, then weights, of 64 positions. After those of all queries come the
+// factors of a merge, four for the values of former blocks and four for those of this one.
 const weightBytes = 4 * 64
 
-// attention is the state of a kernel for attention while its text is written: 16 vectors of sums, whatever the number of
-// queries.
+// attention is the state of a kernel for attention while its text is written: 16 vectors of sums, whatever the number
+// of queries.
 type attention struct {
 	*asm
 	from    source

@@ -1,27 +1,15 @@
 package main
 
-// Offsets in a stream of 32-blocks, in dwords of one token: see stream.go.
-const (
-	minus8   = 8
-	minus16  = minus8 + 1
-	minus128 = minus16 + 1
-	sumFloat = minus128 + 1
-	scale32  = sumFloat + 1
-	dwords32 = scale32 + 1
-)
+import "github.com/realm-ai/realm/internal/kernel/_asm/layout"
 
 // legacy is a dtype with blocks of 32.
 type legacy struct {
-	name  string
-	bytes int  // of a strip's block, without d where head is set
-	head  bool // the d come first
-	d     int  // offset of d, and of m behind it, where d does not come first
+	layout.DType
 	// correction is where the stream has minus the sum of activations times what quants are above their weights, or 0.
 	correction int
 
 	constants []uint32
-	steps     bool // constants has the table of steps behind it
-	// weights makes vector g, 0 to 7, of quarter q of signed bytes in v.
+	// weights makes vector g, 0 to 7, of quarter q of signed bytes in v. The table of steps is behind the constants.
 	weights func(k *kernel, c []vec, g, q int, v vec)
 }
 
@@ -48,24 +36,15 @@ func fives(k *kernel, c []vec, g, q int, v vec) {
 }
 
 var legacies = []legacy{
-	{name: "Q40", bytes: 256, head: true, correction: minus8, constants: []uint32{0x0f0f0f0f}, weights: nibbles},
-	{name: "Q41", bytes: 320, d: 256, constants: []uint32{0x0f0f0f0f}, weights: nibbles},
-	{
-		name: "Q50", bytes: 320, head: true, correction: minus16,
-		constants: []uint32{0x0f0f0f0f, 0x10101010, 0}, weights: fives,
-	},
-	{name: "Q51", bytes: 384, d: 320, constants: []uint32{0x0f0f0f0f, 0x10101010, 0}, weights: fives},
-	{
-		name: "Q80", bytes: 512, head: true,
-		weights: func(k *kernel, _ []vec, g, q int, v vec) { k.load(v, k.weights(64*g, q)) },
-	},
-	{
-		name: "IQ4NL", bytes: 256, head: true, constants: []uint32{0x0f0f0f0f}, steps: true,
-		weights: func(k *kernel, c []vec, g, q int, v vec) {
-			nibbles(k, c, g, q, v)
-			k.look(v, c[1], v)
-		},
-	},
+	{layout.Q4_0, layout.Minus8, []uint32{0x0f0f0f0f}, nibbles},
+	{layout.Q4_1, 0, []uint32{0x0f0f0f0f}, nibbles},
+	{layout.Q5_0, layout.Minus16, []uint32{0x0f0f0f0f, 0x10101010, 0}, fives},
+	{layout.Q5_1, 0, []uint32{0x0f0f0f0f, 0x10101010, 0}, fives},
+	{layout.Q8_0, 0, nil, func(k *kernel, _ []vec, g, q int, v vec) { k.load(v, k.weights(64*g, q)) }},
+	{layout.IQ4_NL, 0, []uint32{0x0f0f0f0f}, func(k *kernel, c []vec, g, q int, v vec) {
+		nibbles(k, c, g, q, v)
+		k.look(v, c[1], v)
+	}},
 }
 
 // steps are those of IQ4_NL and IQ4_XS: see quant.IQ4_NLValues.
@@ -88,23 +67,23 @@ func (k *kernel) constants(dwords []uint32, steps bool) []vec {
 
 // block32 multiplies a dtype with blocks of 32.
 func block32(a *asm, f legacy, tokens int) {
-	k := begin(a, f.name+"Q80", tokens, map[int]int{1: 4, 2: 4, 4: 4, 8: 2, 12: 1}[tokens])
-	c := k.constants(f.constants, f.steps)
+	k := begin(a, f.Name+"Q80", tokens, map[int]int{1: 4, 2: 4, 4: 4, 8: 2, 12: 1}[tokens])
+	c := k.constants(f.constants, f.Steps)
 	spare := k.vec()
-	k.strip(f.head)
-	k.group(f.d)
+	k.strip(f.Head)
+	k.group(f.D)
 	for i, row := range k.acc {
 		for t, acc := range row {
 			if f.correction == 0 || i >= k.quarters {
 				k.zero(acc)
 				continue
 			}
-			x, lane := k.activation(f.correction, t, dwords32)
+			x, lane := k.activation(f.correction, t, layout.Dwords32)
 			k.dup(acc, x, lane)
 		}
 	}
 	for g := range 8 {
-		k.dot(g, dwords32, func(q int, v vec) { f.weights(k, c, g, q, v) })
+		k.dot(g, layout.Dwords32, func(q int, v vec) { f.weights(k, c, g, q, v) })
 	}
 	k.joinSets()
 	for q := range k.quarters {
@@ -112,24 +91,24 @@ func block32(a *asm, f legacy, tokens int) {
 			k.scvtf(acc, acc)
 		}
 		k.loadD(k.v[0], q, 0)
-		k.step(q, scale32, dwords32, k.acc[q], spare, false)
+		k.step(q, layout.Scale32, layout.Dwords32, k.acc[q], spare, false)
 	}
-	if !f.head {
+	if f.Min != 0 {
 		k.comment("Minimums.")
 		for q := range k.quarters {
 			// The integer sums are done with: their registers take the factors, which need other parts of the stream.
-			k.loadD(k.v[0], q, 32)
+			k.loadD(k.v[0], q, f.Min-f.D)
 			for t := range tokens {
-				dx, lane := k.activation(scale32, t, dwords32)
+				dx, lane := k.activation(layout.Scale32, t, layout.Dwords32)
 				k.fmulLane(k.acc[q][t], k.v[0], dx, lane)
 			}
 		}
 		for q := range k.quarters {
 			for t := range tokens {
-				x, lane := k.activation(sumFloat, t, dwords32)
+				x, lane := k.activation(layout.SumFloat, t, layout.Dwords32)
 				k.sum(q, t, spare, func(sum vec) { k.fmlaLane(sum, k.acc[q][t], x, lane) })
 			}
 		}
 	}
-	k.end(f.bytes, dwords32)
+	k.end(f.Bytes, layout.Dwords32)
 }

@@ -22,8 +22,8 @@ func encodeHalves(a *asm) {
 
 // putKeys turns four positions of dimensions into dimensions of four positions.
 func putKeys(a *asm) {
-	a.function("putKeysNEON", "writes the keys of 4 positions to a page, whose rows are dimensions: to each of dims rows of "+
-		"64 F16, from dst on, one dimension. k has dims floats for each position. dims is a multiple of 4.", 0, true,
+	a.function("putKeysNEON", "writes the keys of 4 positions to a page, whose rows are dimensions: to each of dims rows "+
+		"of 64 F16, from dst on, one dimension. k has dims floats for each position. dims is a multiple of 4.", 0, true,
 		param{"dst", "*uint16"}, param{"k", "*float32"}, param{"dims", "int"})
 	dst, k, dims, bytes := a.arg("dst"), a.arg("k"), a.arg("dims"), a.gp()
 	ks := []gp{a.gp(), a.gp(), a.gp(), a.gp()}

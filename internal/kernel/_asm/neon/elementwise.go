@@ -2,8 +2,8 @@ package main
 
 import "math"
 
-// The kernels here and in attention.go do what the plain Go functions of the same names do, operation for operation. Where
-// Go has an FMA there is one here, and where Go rounds a product before it adds there are two instructions.
+// The kernels here and in attention.go do what the plain Go functions of the same names do, operation for operation.
+// Where Go has an FMA there is one here, and where Go rounds a product before it adds there are two instructions.
 
 // floats writes them all.
 func floats(a *asm) {

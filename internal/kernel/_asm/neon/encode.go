@@ -55,7 +55,8 @@ func (a *asm) bic(d, n, m vec) {
 	a.word(0x4e601c00, d, n, m, "bic v%d.16b, v%d.16b, v%d.16b", d, n, m)
 }
 
-// umaxv, uminv and faddpS leave one dword: the largest or least of four unsigned ones, the sum of the two lowest floats.
+// umaxv, uminv and faddpS leave one dword: the largest or least of four unsigned ones, the sum of the two lowest
+// floats.
 func (a *asm) umaxv(d, n vec)  { a.word(0x6eb0a800, d, n, 0, "umaxv s%d, v%d.4s", d, n) }
 func (a *asm) uminv(d, n vec)  { a.word(0x6eb1a800, d, n, 0, "uminv s%d, v%d.4s", d, n) }
 func (a *asm) faddpS(d, n vec) { a.word(0x7e30d800, d, n, 0, "faddp s%d, v%d.2s", d, n) }
@@ -88,8 +89,8 @@ func (a *asm) sdot(d, n, m vec, i int) {
 	a.word(0x4f80e000|lane(i), d, n, m, "sdot v%d.4s, v%d.16b, v%d.4b[%d]", d, n, m, i)
 }
 
-// smlal adds to the dwords of d the products of the low or, as smlal2, the high four 16-bit lanes of n with lane i of m,
-// which is one of the first 16 registers. Bits 11, 21 and 20 hold the index.
+// smlal adds to the dwords of d the products of the low or, as smlal2, the high four 16-bit lanes of n with lane i of
+// m, which is one of the first 16 registers. Bits 11, 21 and 20 hold the index.
 func (a *asm) smlal(d, n, m vec, i int)  { a.longLane(0x0f402000, "smlal", "4h", d, n, m, i) }
 func (a *asm) smlal2(d, n, m vec, i int) { a.longLane(0x4f402000, "smlal2", "8h", d, n, m, i) }
 

@@ -1,28 +1,15 @@
 package main
 
-// Offsets in a stream of 256-blocks, in dwords of one token: see stream.go.
-const (
-	sums32    = 64
-	sums16    = sums32 + 4
-	scale256  = sums16 + 8
-	dwords256 = scale256 + 1
-)
+import "github.com/realm-ai/realm/internal/kernel/_asm/layout"
 
 // kquant is a dtype with blocks of 256 and integer scales in a block.
 type kquant struct {
-	name  string
-	bytes int  // of a strip's block, without d where head is set
-	head  bool // the d come first
-	sub   int  // weights in a sub-block
-	d     int  // offset of d where it does not come first
-	mins  bool // the dtype has minimums, and dmin behind d
-
+	layout.DType
 	// decode writes a quarter's scales to scratch, and minimums and high bits where weights wants them.
 	decode    func(k *kernel, q int)
 	constants []uint32
-	steps     bool // constants has the table of steps behind it
-	// weights makes vector g, 0 to 31, of quarter q of signed bytes in v, for the half of the block at h. They are 2^shift
-	// times the weights.
+	// weights makes vector g, 0 to 31, of quarter q of signed bytes in v, for the half of the block at h. They are
+	// 2^shift times the weights. The table of steps is behind the constants.
 	weights func(k *kernel, h half, c []vec, g, q int, v vec)
 	quants  int // bytes of a half's quants
 	shift   int
@@ -37,7 +24,7 @@ func (h half) stored(offset, q int) mem  { return mem{h.scratch, offset + 16*q} 
 
 var kquants = []kquant{
 	{
-		name: "Q2K", bytes: 1344, sub: 16, d: 1280, mins: true, quants: 512,
+		DType: layout.Q2_K, quants: 512,
 		decode: func(k *kernel, q int) {
 			nibble, v, u := k.vec(), k.vec(), k.vec()
 			k.constant(nibble, 0x0f0f0f0f)
@@ -53,9 +40,7 @@ var kquants = []kquant{
 		weights: func(k *kernel, h half, c []vec, g, q int, v vec) {
 			quarter, i := g/8, g%8
 			k.load(v, h.weights(64*i, q))
-			if quarter > 0 {
-				k.shiftB(v, v, -2*quarter)
-			}
+			k.shiftB(v, v, -2*quarter)
 			if quarter < 3 {
 				k.and(v, v, c[0])
 			}
@@ -64,7 +49,7 @@ var kquants = []kquant{
 	{
 		// A weight is two bits, and four less where its high bit is not set: three bits of two's complement, once the
 		// high one is turned. They are put at the top of the byte, where the high one is the sign.
-		name: "Q3K", bytes: 1728, head: true, sub: 16, quants: 512, shift: 5,
+		DType: layout.Q3_K, quants: 512, shift: 5,
 		decode: func(k *kernel, q int) {
 			nibble, m30, bias := k.vec(), k.vec(), k.vec()
 			v, u := k.vec(), k.vec()
@@ -95,13 +80,9 @@ var kquants = []kquant{
 			quarter, i := g/8, g%8
 			u := c[1]
 			k.load(v, h.stored(highs+64*i, q))
-			if quarter < 3 {
-				k.shiftB(v, v, 3-quarter)
-			}
+			k.shiftB(v, v, 3-quarter)
 			k.load(u, h.weights(64*i, q))
-			if quarter < 3 {
-				k.shiftB(u, u, 6-2*quarter)
-			}
+			k.shiftB(u, u, 6-2*quarter)
 			if quarter > 0 {
 				k.and(u, u, c[0])
 			}
@@ -109,7 +90,7 @@ var kquants = []kquant{
 		},
 	},
 	{
-		name: "Q4K", bytes: 2304, sub: 32, d: 2240, mins: true, quants: 1024,
+		DType: layout.Q4_K, quants: 1024,
 		decode:    func(k *kernel, q int) { k.scalesMinK4(2048, q) },
 		constants: []uint32{0x0f0f0f0f},
 		weights: func(k *kernel, h half, c []vec, g, q int, v vec) {
@@ -118,7 +99,7 @@ var kquants = []kquant{
 		},
 	},
 	{
-		name: "Q5K", bytes: 2816, sub: 32, d: 2752, mins: true, quants: 1024,
+		DType: layout.Q5_K, quants: 1024,
 		decode: func(k *kernel, q int) {
 			// High bits are those of sub-block j in bit j: the second half finds its own in the low four bits.
 			v := k.vec()
@@ -142,8 +123,9 @@ var kquants = []kquant{
 		},
 	},
 	{
-		// A weight is six bits less 32: with the highest turned, six bits of two's complement, put at the top of the byte.
-		name: "Q6K", bytes: 3328, head: true, sub: 16, quants: 1024, shift: 2,
+		// A weight is six bits less 32: with the highest turned, six bits of two's complement, put at the top of the
+		// byte.
+		DType: layout.Q6_K, quants: 1024, shift: 2,
 		decode: func(k *kernel, q int) {
 			turn, v := k.vec(), k.vec()
 			k.constant(turn, 0xaaaaaaaa)
@@ -162,9 +144,7 @@ var kquants = []kquant{
 			quarter, i := g/8, g%8
 			u := c[1]
 			k.load(v, h.stored(highs+64*i, q))
-			if quarter < 3 {
-				k.shiftB(v, v, 6-2*quarter)
-			}
+			k.shiftB(v, v, 6-2*quarter)
 			k.load(u, h.weights(512*(quarter%2)+64*i, q))
 			if quarter < 2 {
 				k.shiftB(u, u, 4)
@@ -175,7 +155,7 @@ var kquants = []kquant{
 		},
 	},
 	{
-		name: "IQ4XS", bytes: 2176, sub: 32, d: 2112, quants: 1024,
+		DType: layout.IQ4_XS, quants: 1024,
 		decode: func(k *kernel, q int) {
 			nibble, m30, bias := k.vec(), k.vec(), k.vec()
 			k.constant(nibble, 0x0f)
@@ -202,7 +182,7 @@ var kquants = []kquant{
 				k.store(v, k.stored(scales+512*(j/4)+64*(j%4), q))
 			}
 		},
-		constants: []uint32{0x0f0f0f0f}, steps: true,
+		constants: []uint32{0x0f0f0f0f},
 		weights: func(k *kernel, h half, c []vec, g, q int, v vec) {
 			j, i := g/8, g%8
 			k.nibble(h.weights(256*j+64*(i%4), q), i/4, c[0], v)
@@ -275,12 +255,12 @@ func (k *kernel) scalesMinK4(offset, q int) {
 
 // block256 multiplies a dtype with blocks of 256.
 func block256(a *asm, f kquant, tokens int) {
-	k := begin(a, f.name+"Q8K", tokens, map[int]int{1: 4, 2: 4, 4: 2, 8: 1, 12: 1}[tokens])
-	c := k.constants(f.constants, f.steps)
+	k := begin(a, f.Name+"Q8K", tokens, map[int]int{1: 4, 2: 4, 4: 2, 8: 1, 12: 1}[tokens])
+	c := k.constants(f.constants, f.Steps)
 	decoding := k.asm.v // nothing below is in use while scales are decoded
 	total := k.square(k.quarters)
-	k.strip(f.head)
-	k.group(f.d)
+	k.strip(f.Head)
+	k.group(f.D)
 
 	k.comment("Scales.")
 	used := k.asm.v
@@ -290,9 +270,9 @@ func block256(a *asm, f kquant, tokens int) {
 	}
 	k.asm.v = used
 
-	pairs, sums := 8, sums16
-	if f.sub == 32 {
-		pairs, sums = 4, sums32
+	pairs, sums := 8, layout.Sums16
+	if f.Sub == 32 {
+		pairs, sums = 4, layout.Sums32
 	}
 	k.clear(total)
 	h := half{k.gp(), k.gp(), k.gp()}
@@ -302,12 +282,12 @@ func block256(a *asm, f kquant, tokens int) {
 	k.move(k.xp, k.xs)
 	k.moveImm(h.left, 2)
 	k.label("half")
-	n := f.sub / 4 // vectors in a sub-block
-	for j := range 128 / f.sub {
+	n := f.Sub / 4 // vectors in a sub-block
+	for j := range 128 / f.Sub {
 		k.comment("Sub-block %d of the half.", j)
 		k.clear(k.acc)
 		for g := n * j; g < n*(j+1); g++ {
-			k.dot(g, dwords256, func(q int, v vec) { f.weights(k, h, c, g, q, v) })
+			k.dot(g, layout.Dwords256, func(q int, v vec) { f.weights(k, h, c, g, q, v) })
 		}
 		k.joinSets()
 		for q := range k.quarters {
@@ -328,16 +308,16 @@ func block256(a *asm, f kquant, tokens int) {
 			k.scvtfFixed(v, v, f.shift)
 		}
 		k.loadD(k.v[0], q, 0)
-		k.step(q, scale256, dwords256, total[q], k.acc[0][0], false)
+		k.step(q, layout.Scale256, layout.Dwords256, total[q], k.acc[0][0], false)
 	}
-	if f.mins {
+	if f.Min != 0 {
 		k.comment("Minimums.")
 		k.clear(k.acc[:k.quarters])
 		for p := range pairs {
 			for q := range k.quarters {
 				k.load(k.v[0], k.stored(minimums+64*p, q))
 				for t, acc := range k.acc[q] {
-					x, lane := k.activation(sums+p, t, dwords256)
+					x, lane := k.activation(sums+p, t, layout.Dwords256)
 					k.smlal(acc, k.v[0], x, 2*lane)
 					k.smlal2(acc, k.v[0], x, 2*lane+1)
 				}
@@ -347,9 +327,9 @@ func block256(a *asm, f kquant, tokens int) {
 			for _, acc := range k.acc[q] {
 				k.scvtf(acc, acc)
 			}
-			k.loadD(k.v[0], q, 32)
-			k.step(q, scale256, dwords256, k.acc[q], total[0][0], true)
+			k.loadD(k.v[0], q, f.Min-f.D)
+			k.step(q, layout.Scale256, layout.Dwords256, k.acc[q], total[0][0], true)
 		}
 	}
-	k.end(f.bytes, dwords256)
+	k.end(f.Bytes, layout.Dwords256)
 }

@@ -4,8 +4,9 @@
 // vector of NEON holds 4 of a strip's 16 rows. They need the dot product instructions of Armv8.2 (FEAT_DotProd), which
 // multiply signed bytes, so weights are made signed wherever that saves the correction for an offset.
 //
-// avo writes no arm64 code, and Go's assembler lacks many vector instructions. This command therefore has an assembler of
-// its own, a thin one: asm.go has registers, functions and what Go's assembler knows; encode.go has what it does not.
+// avo writes no arm64 code, and Go's assembler lacks many vector instructions. This command therefore has an assembler
+// of its own, a thin one: asm.go has registers, functions and what Go's assembler knows; encode.go has what it does
+// not.
 package main
 
 import (

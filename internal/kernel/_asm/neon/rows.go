@@ -60,8 +60,8 @@ func (f float) loadOne(a *asm, p gp, v vec) {
 // rowTile is how many rows and tokens dotFloat sums at a time: 16 vectors of sums.
 type rowTile struct{ rows, tokens int }
 
-// dotFloat multiplies four rows of float weights with tokens. Each product has four vectors of sums, of the elements whose
-// index has the same remainder modulo 16, which are then added pairwise.
+// dotFloat multiplies four rows of float weights with tokens. Each product has four vectors of sums, of the elements
+// whose index has the same remainder modulo 16, which are then added pairwise.
 func dotFloat(a *asm, f float, tokens int) {
 	const rows = 4
 	tile := rowTile{4, 1}

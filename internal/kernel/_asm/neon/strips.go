@@ -25,11 +25,11 @@ type kernel struct {
 	v      []vec   // to spare
 }
 
-// Offsets in scratch, in bytes. Vectors of quarter q stand at 16*q behind them. All but the parked sums are made anew for
-// each block and group of quarters.
+// Offsets in scratch, in bytes. Vectors of quarter q stand at 16*q behind them. All but the parked sums are made anew
+// for each block and group of quarters.
 const (
 	scales   = 0                           // 16 times four vectors
-	minimums = scales + 16*64              // 8 times four vectors of 16-bit pairs, first those of four rows, then their others
+	minimums = scales + 16*64              // 8 times four vectors: 16-bit pairs, see minimum4
 	highs    = minimums + 8*64             // 16 times four vectors
 	parked   = highs + 16*64               // 12 times four vectors
 	_        = uint(4096 - parked - 12*64) // the size of scratch
@@ -38,7 +38,8 @@ const (
 // begin starts a function and loads the arguments. dtypes names those of the weights and of the activations.
 func begin(a *asm, dtypes string, tokens, quarters int) *kernel {
 	name := fmt.Sprintf("dot%sNEONT%d", dtypes, tokens)
-	a.function(name, fmt.Sprintf("multiplies strips of weights with a tile of %d tokens: see dotStrips.", tokens), 0, false,
+	doc := fmt.Sprintf("multiplies strips of weights with a tile of %d tokens: see dotStrips.", tokens)
+	a.function(name, doc, 0, false,
 		param{"out", "*float32"}, param{"stride", "int"}, param{"w", "*byte"}, param{"x", "*uint32"},
 		param{"scratch", "*byte"}, param{"blocks", "int"}, param{"strips", "int"})
 	k := &kernel{asm: a, tokens: tokens, quarters: quarters, sets: 1, loaded: -1}
@@ -74,8 +75,8 @@ func (k *kernel) square(n int) [][]vec {
 	return s
 }
 
-// strip starts the loops over strips and blocks. headed says that the d of all blocks come first, 32 bytes each, up to a
-// multiple of 64.
+// strip starts the loops over strips and blocks. headed says that the d of all blocks come first, 32 bytes each, up to
+// a multiple of 64.
 func (k *kernel) strip(headed bool) {
 	k.label("strip")
 	k.move(k.xs, k.x)
@@ -189,7 +190,8 @@ func (k *kernel) activation(offset, t, dwords int) (v vec, lane int) {
 	return k.acts[chunk-first], at % 4
 }
 
-// dot adds the products of vectors of weights, one for each quarter, with each token's dword at offset. weights makes one.
+// dot adds the products of vectors of weights, one for each quarter, with each token's dword at offset. weights makes
+// one.
 func (k *kernel) dot(offset, dwords int, weights func(q int, v vec)) {
 	set := offset % k.sets * k.quarters
 	for q := 0; q < k.quarters; q += len(k.v) {
@@ -215,8 +217,8 @@ func (k *kernel) joinSets() {
 	}
 }
 
-// step does sum = fma(factor*dx, v, sum) for each token of quarter q, dx being the scale at the stream's offset, or sum =
-// fma(-(factor*dx), v, sum). factor is k.v[0], v holds floats, and spare is free.
+// step does sum = fma(factor*dx, v, sum) for each token of quarter q, dx being the scale at the stream's offset, or sum
+// = fma(-(factor*dx), v, sum). factor is k.v[0], v holds floats, and spare is free.
 func (k *kernel) step(q, offset, dwords int, v []vec, spare vec, minus bool) {
 	factor, f := k.v[0], k.v[1]
 	for t := range k.tokens {
