@@ -40,11 +40,9 @@ type Attention struct {
 	Tasks []AttentionTask
 
 	items []attentionItem
-	do    func(item int) // method item, made once
+	tiles []*attended // what items of the same tile share, where there are several
+	do    func(int)   // method item, made once
 }
-
-// attentionItem is a tile of a task's tokens and a head of keys and values.
-type attentionItem struct{ task, kv, t0 int }
 
 // partial is the attention of one query over some positions: the largest score, the sum of e**(score - max), and the
 // values weighted by that.
@@ -63,14 +61,7 @@ const attentionTile = 8
 // e**(score - max) are found, the weights are summed in 16 lanes by position modulo 16 and a fixed tree, and weighted
 // values are added by FMA in ascending position. Blocks are merged in ascending order.
 func (p *Pool) Attend(a *Attention) {
-	a.items = a.items[:0]
-	for i, task := range a.Tasks {
-		for t0 := 0; t0 < task.T; t0 += attentionTile {
-			for kv := range a.Shape.KVHeads {
-				a.items = append(a.items, attentionItem{i, kv, t0})
-			}
-		}
-	}
+	a.cut(p.threads)
 	if a.do == nil {
 		a.do = a.item
 	}
@@ -79,10 +70,13 @@ func (p *Pool) Attend(a *Attention) {
 
 // item computes one work item.
 func (a *Attention) item(i int) {
-	it := a.items[i]
-	task := &a.Tasks[it.task]
+	it := &a.items[i]
 	w := attenders.Get().(*attender)
-	w.run(a.Shape, task, it.kv, it.t0, min(it.t0+attentionTile, task.T))
+	if ks := a.kernels(); ks != nil {
+		w.runKernels(ks, a.Shape, &a.Tasks[it.task], it)
+	} else {
+		w.runPlain(a.Shape, &a.Tasks[it.task], it.kv, it.t0, it.t1)
+	}
 	attenders.Put(w)
 }
 
@@ -93,24 +87,16 @@ type attender struct {
 	acc    []partial
 	block  partial
 
-	// For kernels: the values, and the largest score and sum of weights, of each query so far; where queries are; and
-	// what attendBlock's weights are.
-	out, largest, sums []float32
-	at                 [attendQueries]int
-	weights            [attendWeights]float32
+	// For kernels: the attention so far, of an item that has its tile to itself; where queries are; and what attendBlock's
+	// weights are.
+	whole   attended
+	at      [attendQueries]int
+	weights [attendWeights]float32
 }
 
 var attenders = sync.Pool{New: func() any { return new(attender) }}
 
-// run computes the attention of tokens t0 to t1-1 to one head of keys and values.
-func (a *attender) run(s AttentionShape, task *AttentionTask, kv, t0, t1 int) {
-	if ks := attendKernelsOf(kernels); ks != nil && s.ValueDim%16 == 0 {
-		a.runKernels(ks, s, task, kv, t0, t1)
-		return
-	}
-	a.runPlain(s, task, kv, t0, t1)
-}
-
+// runPlain computes the attention of tokens t0 to t1-1 to one head of keys and values.
 func (a *attender) runPlain(s AttentionShape, task *AttentionTask, kv, t0, t1 int) {
 	group := s.Heads / s.KVHeads
 	n := (t1 - t0) * group
@@ -203,7 +189,7 @@ func (p *partial) merge(b *partial) {
 	x, y := Exp(p.max-m), Exp(b.max-m)
 	p.max = m
 	p.sum = float32(p.sum*x) + float32(b.sum*y)
-	for d := range p.out {
+	for d := mergeVectors(p.out, b.out, x, y); d < len(p.out); d++ {
 		p.out[d] = float32(p.out[d]*x) + float32(b.out[d]*y)
 	}
 }

@@ -27,22 +27,25 @@ type attendKernels struct {
 	floats [attendQueries]attendBlock[float32]
 }
 
-// runKernels is runPlain by kernels.
-func (a *attender) runKernels(ks *attendKernels, s AttentionShape, task *AttentionTask, kv, t0, t1 int) {
+// runKernels computes the attention of an item, as runPlain does.
+func (a *attender) runKernels(ks *attendKernels, s AttentionShape, task *AttentionTask, it *attentionItem) {
 	group := s.Heads / s.KVHeads
-	n := (t1 - t0) * group
-	a.out, a.largest, a.sums = grow(a.out, n*s.ValueDim), grow(a.largest, n), grow(a.sums, n)
-	last := task.Position + t1 - 1
-	for b := 0; b*PagePositions <= last; b++ {
+	n := (it.t1 - it.t0) * group
+	sums := it.shared
+	if sums == nil {
+		sums = &a.whole
+		sums.size(n, s.ValueDim, it.b1, it.b1)
+	}
+	for b := it.b0; b < it.b1; b++ {
 		page := &task.Pages[b]
 		kn, vn := s.HeadDim*PagePositions, s.ValueDim*PagePositions
 		decoded := page.K32 != nil || n >= decodeFrom
 		var k, v []float32
 		if decoded {
-			k, v = a.load(s, page, kv, PagePositions)
+			k, v = a.load(s, page, it.kv, PagePositions)
 		}
 		for i := 0; i < n; {
-			t := t0 + i/group
+			t := it.t0 + i/group
 			seen := min(PagePositions, task.Position+t+1-b*PagePositions)
 			if seen <= 0 {
 				i += group
@@ -55,21 +58,25 @@ func (a *attender) runKernels(ks *attendKernels, s AttentionShape, task *Attenti
 			}
 			m := ceil(like, ceil(like, attendQueries))
 			for j := range m {
-				head := kv*group + (i+j)%group
-				a.at[j] = 4 * ((t0+(i+j)/group)*s.Heads + head) * s.HeadDim
+				head := it.kv*group + (i+j)%group
+				a.at[j] = 4 * ((it.t0+(i+j)/group)*s.Heads + head) * s.HeadDim
 			}
 			if decoded {
-				attendQueriesTo(a, ks.floats[m-1], s, task, i, b, seen, k, v)
+				attendQueriesTo(a, ks.floats[m-1], s, task, sums, i, b, seen, k, v)
 			} else {
-				attendQueriesTo(a, ks.halves[m-1], s, task, i, b, seen, page.K[kv*kn:][:kn], page.V[kv*vn:][:vn])
+				attendQueriesTo(a, ks.halves[m-1], s, task, sums, i, b, seen, page.K[it.kv*kn:][:kn], page.V[it.kv*vn:][:vn])
 			}
 			i += m
 		}
 	}
+	if it.shared != nil && it.shared.left.Add(-1) > 0 {
+		return
+	}
 	for i := range n {
-		t, head := t0+i/group, kv*group+i%group
+		t, head := it.t0+i/group, it.kv*group+i%group
+		whole := sums.merge(i, ceil(task.Position+t+1, PagePositions))
 		dst := task.Dst[(t*s.Heads+head)*s.ValueDim:][:s.ValueDim]
-		divideVectors(dst, a.out[i*s.ValueDim:(i+1)*s.ValueDim], a.sums[i])
+		divideVectors(dst, whole.out, whole.sum)
 	}
 }
 
@@ -77,12 +84,14 @@ func (a *attender) runKernels(ks *attendKernels, s AttentionShape, task *Attenti
 //
 //go:noinline
 func attendQueriesTo[E uint16 | float32](
-	a *attender, f attendBlock[E], s AttentionShape, task *AttentionTask, i, b, seen int, k, v []E,
+	a *attender, f attendBlock[E], s AttentionShape, task *AttentionTask, sums *attended, i, b, seen int, k, v []E,
 ) {
+	place := sums.place(b)
 	first := 0
-	if b == 0 {
+	if b == 0 || place > 0 {
 		first = 1
 	}
-	f(&a.out[i*s.ValueDim], &a.largest[i], &a.sums[i], &task.Q[0], &a.at[0], &k[0], &v[0], &a.weights[0],
+	i += place * sums.queries
+	f(&sums.out[i*s.ValueDim], &sums.largest[i], &sums.sums[i], &task.Q[0], &a.at[0], &k[0], &v[0], &a.weights[0],
 		^uint64(0)>>(PagePositions-seen), seen, s.HeadDim, s.ValueDim, first)
 }

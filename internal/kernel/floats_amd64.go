@@ -154,6 +154,19 @@ func addVectors(acc, x []float32) int {
 }
 
 //go:noinline
+func mergeVectors(acc, b []float32, x, y float32) int {
+	n := whole(len(acc))
+	switch {
+	case n == 0:
+	case kernels == cpu.AVX2:
+		mergeAVX2(&acc[0], &b[:n][0], x, y, n)
+	default:
+		mergeAVX512(&acc[0], &b[:n][0], x, y, n)
+	}
+	return n
+}
+
+//go:noinline
 func multiplyVectors(x []float32, by float32) int {
 	n := whole(len(x))
 	switch {

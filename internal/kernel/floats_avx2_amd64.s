@@ -9533,6 +9533,27 @@ loop:
 	VZEROUPPER
 	RET
 
+// func mergeAVX2(acc *float32, b *float32, x float32, y float32, n int)
+// Requires: AVX
+TEXT ·mergeAVX2(SB), NOSPLIT, $0-32
+	VBROADCASTSS x+16(FP), Y0
+	VBROADCASTSS y+20(FP), Y1
+	MOVQ         acc+0(FP), AX
+	MOVQ         b+8(FP), CX
+	MOVQ         n+24(FP), DX
+
+loop:
+	VMULPS  (AX), Y0, Y2
+	VMULPS  (CX), Y1, Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	SUBQ    $0x08, DX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
 // func ropeHalvesAVX2(x *float32, y *float32, cos *float32, sin *float32, n int)
 // Requires: AVX
 TEXT ·ropeHalvesAVX2(SB), NOSPLIT, $0-40

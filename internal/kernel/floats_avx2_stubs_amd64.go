@@ -84,6 +84,11 @@ func addAVX2(acc *float32, x *float32, n int)
 //go:noescape
 func multiplyAVX2(x *float32, by float32, n int)
 
+// mergeAVX2 writes acc*x + b*y to acc. n is a multiple of 8.
+//
+//go:noescape
+func mergeAVX2(acc *float32, b *float32, x float32, y float32, n int)
+
 // ropeHalvesAVX2 turns the pairs of x and y. n is a multiple of 8.
 //
 //go:noescape

@@ -5469,6 +5469,27 @@ loop:
 	VZEROUPPER
 	RET
 
+// func mergeAVX512(acc *float32, b *float32, x float32, y float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·mergeAVX512(SB), NOSPLIT, $0-32
+	VBROADCASTSS x+16(FP), Z0
+	VBROADCASTSS y+20(FP), Z1
+	MOVQ         acc+0(FP), AX
+	MOVQ         b+8(FP), CX
+	MOVQ         n+24(FP), DX
+
+loop:
+	VMULPS  (AX), Z0, Z2
+	VMULPS  (CX), Z1, Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS Z2, (AX)
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, CX
+	SUBQ    $0x10, DX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
 // func ropeHalvesAVX512(x *float32, y *float32, cos *float32, sin *float32, n int)
 // Requires: AVX, AVX512F
 TEXT ·ropeHalvesAVX512(SB), NOSPLIT, $0-40

@@ -15,6 +15,7 @@ func putKeyVectors([]uint16, int, int, []float32, int) int { return 0 }
 func dotVectors(_ *[16]float32, _, _ []float32) int        { return 0 }
 func scaleVectors(_, _, _ []float32, _ float32) int        { return 0 }
 func swiGLUVectors(_, _ []float32) int                     { return 0 }
+func mergeVectors(_, _ []float32, _, _ float32) int        { return 0 }
 func multiplyVectors([]float32, float32) int               { return 0 }
 func addVectors(_, _ []float32) int                        { return 0 }
 func skipVectors([]float32, float32) int                   { return 0 }

@@ -79,6 +79,11 @@ func addAVX512(acc *float32, x *float32, n int)
 //go:noescape
 func multiplyAVX512(x *float32, by float32, n int)
 
+// mergeAVX512 writes acc*x + b*y to acc. n is a multiple of 16.
+//
+//go:noescape
+func mergeAVX512(acc *float32, b *float32, x float32, y float32, n int)
+
 // ropeHalvesAVX512 turns the pairs of x and y. n is a multiple of 16.
 //
 //go:noescape

@@ -179,8 +179,35 @@ func attentionKernels(t *testing.T) {
 			f32 := rng.IntN(2) == 1
 			compareAttention(t, rng, s, position, n, f32)
 		}
+		for _, position := range []int{8*PagePositions - 1, 700, 1022} { // blocks enough for items to share
+			compareAttention(t, rng, s, position, 1+rng.IntN(3), rng.IntN(2) == 1)
+		}
 		compareAttention(t, rng, s, 0, 70, false)
 		compareAttention(t, rng, s, 0, 8, true)
+	}
+}
+
+// TestAttentionItems holds one token of one session to items that threads can share evenly, and more of them to few items.
+func TestAttentionItems(t *testing.T) {
+	shape := AttentionShape{9, 3, 64, 64}
+	for _, c := range []struct{ tasks, tokens, position, threads, want int }{
+		{1, 1, 1023, 1, 3},
+		{1, 1, 1023, 2, 6},
+		{1, 1, 1023, 8, 12}, // of four blocks
+		{1, 1, 100, 2, 3},
+		{2, 1, 1023, 2, 6},
+		{1, 64, 1023, 2, 24},
+	} {
+		a := Attention{Shape: shape}
+		if a.kernels() == nil {
+			t.Skip("in plain Go threads do not share tiles")
+		}
+		for range c.tasks {
+			a.Tasks = append(a.Tasks, AttentionTask{T: c.tokens, Position: c.position})
+		}
+		if a.cut(c.threads); len(a.items) != c.want {
+			t.Errorf("%+v: %d items", c, len(a.items))
+		}
 	}
 }
 
@@ -230,16 +257,22 @@ func compareAttention(t *testing.T, rng *rand.Rand, s AttentionShape, position, 
 	task.Dst = dst
 	plain := task
 	plain.Dst = make([]float32, len(task.Dst))
-	for t0 := 0; t0 < n; t0 += attentionTile {
-		for kv := range s.KVHeads {
-			var a, b attender
-			a.run(s, &task, kv, t0, min(t0+attentionTile, n))
-			plainly(func() { b.runPlain(s, &plain, kv, t0, min(t0+attentionTile, n)) })
-			if run := a.sums != nil; run != (s.ValueDim%16 == 0) {
-				t.Fatalf("%v: kernel run: %v", s, run)
-			}
-		}
+	// Items of several threads share tiles, and end in any order.
+	a := Attention{Shape: s, Tasks: []AttentionTask{task}}
+	if run := a.kernels() != nil; run != (s.ValueDim%16 == 0) {
+		t.Fatalf("%v: kernel run: %v", s, run)
 	}
+	a.cut(1 + rng.IntN(12))
+	for _, i := range rng.Perm(len(a.items)) {
+		a.item(i)
+	}
+	plainly(func() {
+		p := Attention{Shape: s, Tasks: []AttentionTask{plain}}
+		p.cut(1)
+		for i := range p.items {
+			p.item(i)
+		}
+	})
 	check(t)
 	if !sameFloats(task.Dst, plain.Dst) {
 		name := fmt.Sprintf("%v, %d tokens at %d, float32 pages: %v, kind %d", s, n, position, f32, how)

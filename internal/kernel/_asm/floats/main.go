@@ -33,6 +33,7 @@ func main() {
 	swiGLU()
 	add()
 	multiply()
+	merge()
 	ropeHalves()
 	ropeNeighbours()
 	skip()

@@ -72,6 +72,20 @@ func add() {
 	})
 }
 
+func merge() {
+	text("mergeAVX512", "func(acc, b *float32, x, y float32, n int)", "writes acc*x + b*y to acc. n is a multiple of 16.")
+	x, y := ZMM(), ZMM()
+	VBROADCASTSS(NewParamAddr("x", 16), x)
+	VBROADCASTSS(NewParamAddr("y", 20), y)
+	elementwise([]string{"acc", "b"}, func(p []GPVirtual) {
+		v, w := ZMM(), ZMM()
+		VMULPS(Mem{Base: p[0]}, x, v)
+		VMULPS(Mem{Base: p[1]}, y, w)
+		VADDPS(w, v, v)
+		VMOVUPS(v, Mem{Base: p[0]})
+	})
+}
+
 func multiply() {
 	text("multiplyAVX512", "func(x *float32, by float32, n int)", "multiplies x by a number. n is a multiple of 16.")
 	by := ZMM()

@@ -28,6 +28,7 @@ func main() {
 	swiGLU()
 	add()
 	multiply()
+	merge()
 	ropeHalves()
 	ropeNeighbours()
 	skip()
