@@ -72,9 +72,9 @@ func block32(a *asm, f legacy, tokens int) {
 	spare := k.vec()
 	k.strip(f.Head)
 	k.group(f.D)
-	for i, row := range k.acc {
+	for _, row := range k.acc {
 		for t, acc := range row {
-			if f.correction == 0 || i >= k.quarters {
+			if f.correction == 0 {
 				k.zero(acc)
 				continue
 			}
@@ -85,7 +85,6 @@ func block32(a *asm, f legacy, tokens int) {
 	for g := range 8 {
 		k.dot(g, layout.Dwords32, func(q int, v vec) { f.weights(k, c, g, q, v) })
 	}
-	k.joinSets()
 	for q := range k.quarters {
 		for _, acc := range k.acc[q] {
 			k.scvtf(acc, acc)

@@ -289,7 +289,6 @@ func block256(a *asm, f kquant, tokens int) {
 		for g := n * j; g < n*(j+1); g++ {
 			k.dot(g, layout.Dwords256, func(q int, v vec) { f.weights(k, h, c, g, q, v) })
 		}
-		k.joinSets()
 		for q := range k.quarters {
 			scale := k.v[q%len(k.v)]
 			k.load(scale, h.stored(scales+64*j, q))
@@ -312,7 +311,7 @@ func block256(a *asm, f kquant, tokens int) {
 	}
 	if f.Min != 0 {
 		k.comment("Minimums.")
-		k.clear(k.acc[:k.quarters])
+		k.clear(k.acc)
 		for p := range pairs {
 			for q := range k.quarters {
 				k.load(k.v[0], k.stored(minimums+64*p, q))

@@ -9,7 +9,6 @@ import "fmt"
 type kernel struct {
 	*asm
 	tokens, quarters int // of a group
-	sets             int // of integer sums: with few sums, two let the processor do more of them at a time
 
 	out, stride, w, x, scratch, blocks, strips gp
 	xs, left                                   gp // the block's stream and the number of blocks left
@@ -42,7 +41,7 @@ func begin(a *asm, dtypes string, tokens, quarters int) *kernel {
 	a.function(name, doc, 0, false,
 		param{"out", "*float32"}, param{"stride", "int"}, param{"w", "*byte"}, param{"x", "*uint32"},
 		param{"scratch", "*byte"}, param{"blocks", "int"}, param{"strips", "int"})
-	k := &kernel{asm: a, tokens: tokens, quarters: quarters, sets: 1, loaded: -1}
+	k := &kernel{asm: a, tokens: tokens, quarters: quarters, loaded: -1}
 	k.out, k.stride, k.w, k.x = a.arg("out"), a.arg("stride"), a.arg("w"), a.arg("x")
 	k.scratch, k.blocks, k.strips = a.arg("scratch"), a.arg("blocks"), a.arg("strips")
 	k.xs, k.left, k.dq = a.gp(), a.gp(), a.gp()
@@ -51,12 +50,9 @@ func begin(a *asm, dtypes string, tokens, quarters int) *kernel {
 	if !k.whole() {
 		k.wq, k.sq, k.groups = a.gp(), a.gp(), a.gp()
 	}
-	if tokens == 1 {
-		k.sets = 2
-	}
 	k.acts = a.vecs(max(1, tokens/4)) // the first registers: see smlal
 	k.v = a.vecs(2)
-	k.acc = k.square(k.sets * quarters)
+	k.acc = k.square(quarters)
 	if tokens < 4 {
 		k.sums = k.square(quarters)
 	}
@@ -193,7 +189,6 @@ func (k *kernel) activation(offset, t, dwords int) (v vec, lane int) {
 // dot adds the products of vectors of weights, one for each quarter, with each token's dword at offset. weights makes
 // one.
 func (k *kernel) dot(offset, dwords int, weights func(q int, v vec)) {
-	set := offset % k.sets * k.quarters
 	for q := 0; q < k.quarters; q += len(k.v) {
 		n := min(len(k.v), k.quarters-q)
 		for i := range n {
@@ -202,17 +197,8 @@ func (k *kernel) dot(offset, dwords int, weights func(q int, v vec)) {
 		for t := range k.tokens {
 			x, lane := k.activation(offset, t, dwords)
 			for i := range n {
-				k.sdot(k.acc[set+q+i][t], k.v[i], x, lane)
+				k.sdot(k.acc[q+i][t], k.v[i], x, lane)
 			}
-		}
-	}
-}
-
-// joinSets adds all sets of integer sums to the first.
-func (k *kernel) joinSets() {
-	for i, row := range k.acc[k.quarters:] {
-		for t, v := range row {
-			k.addS(k.acc[i%k.quarters][t], k.acc[i%k.quarters][t], v)
 		}
 	}
 }
