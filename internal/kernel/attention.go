@@ -51,9 +51,6 @@ type partial struct {
 	out      []float32
 }
 
-// attentionTile is the number of tokens that meet a block of keys and values while it is unpacked.
-const attentionTile = 8
-
 // Attend computes softmax(q . k) v for every query of the tasks, causally.
 //
 // The order of the arithmetic is fixed by absolute position (DESIGN section 5). A score is one sum over the head

@@ -15,6 +15,9 @@ type attentionItem struct {
 const (
 	// itemsOfThread is the fewest items for each thread, if blocks can be shared out: threads then end together.
 	itemsOfThread = 2
+	// A tile has as many tokens, from leastTile to mostTile, as have tileQueries queries between them. They all meet a block
+	// of keys and values when it has been made float32.
+	leastTile, mostTile, tileQueries = 8, 32, 96
 	// fewestBlocks is the fewest blocks of an item that shares a tile. They take longer than the merging.
 	fewestBlocks = 4
 )
@@ -64,23 +67,34 @@ func (a *Attention) kernels() *attendKernels {
 	return attendKernelsOf(kernels)
 }
 
+// count returns the number of tiles of so many tokens.
+func (a *Attention) count(tokens int) int {
+	tiles := 0
+	for i := range a.Tasks {
+		tiles += ceil(a.Tasks[i].T, tokens)
+	}
+	return tiles * a.Shape.KVHeads
+}
+
 // cut makes the items for a number of threads.
 func (a *Attention) cut(threads int) {
 	a.items = a.items[:0]
-	tiles := 0
-	for i := range a.Tasks {
-		tiles += ceil(a.Tasks[i].T, attentionTile) * a.Shape.KVHeads
+	group := a.Shape.Heads / a.Shape.KVHeads
+	tokens := min(mostTile, max(leastTile, tileQueries/group/leastTile*leastTile)) // of a tile
+	tiles := a.count(tokens)
+	for tiles < itemsOfThread*threads && tokens > leastTile {
+		tokens = max(leastTile, tokens/2)
+		tiles = a.count(tokens)
 	}
 	most := 1 // items that share a tile
 	if threads > 1 && tiles > 0 && a.kernels() != nil {
 		most = ceil(itemsOfThread*threads, tiles)
 	}
-	group := a.Shape.Heads / a.Shape.KVHeads
 	shared := 0
 	for i := range a.Tasks {
 		task := &a.Tasks[i]
-		for t0 := 0; t0 < task.T; t0 += attentionTile {
-			t1 := min(t0+attentionTile, task.T)
+		for t0 := 0; t0 < task.T; t0 += tokens {
+			t1 := min(t0+tokens, task.T)
 			blocks := ceil(task.Position+t1, PagePositions)
 			n := max(1, min(most, blocks/fewestBlocks))
 			for kv := range a.Shape.KVHeads {

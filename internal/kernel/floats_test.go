@@ -196,7 +196,9 @@ func TestAttentionItems(t *testing.T) {
 		{1, 1, 1023, 8, 12}, // of four blocks
 		{1, 1, 100, 2, 3},
 		{2, 1, 1023, 2, 6},
-		{1, 64, 1023, 2, 24},
+		{1, 64, 1023, 2, 6},
+		{1, 64, 1023, 4, 12},
+		{1, 512, 0, 2, 48},
 	} {
 		a := Attention{Shape: shape}
 		if a.kernels() == nil {
