@@ -65,7 +65,7 @@ ifeq ($(QEMU),)
 else
 	$(NEON) ./internal/cpu ./internal/kernel
 	$(NEON) -run DTypeBits ./internal/model
-	$(NEON) -run 'SessionBits|RealModelGolden' ./internal/engine
+	$(NEON) -run 'SessionBits|RealModelGolden|Allocates' ./internal/engine
 endif
 
 ci: check test test-neon ## what must pass before a change lands: check, test, the race detector, other kernels, fuzzing
@@ -88,6 +88,7 @@ lint: js/node_modules/.package-lock.json ## formatting, vet for each platform, s
 	GOOS=linux GOARCH=arm64 go vet ./...
 	GOOS=darwin GOARCH=arm64 go vet ./...
 	GOOS=windows GOARCH=amd64 go vet ./...
+	GOOS=windows GOARCH=arm64 go vet ./internal/cpu ./internal/kernel
 	$(NODE) vet -tags node_addon ./cmd/realm-node
 	GOOS=wasip1 GOARCH=wasm go vet ./guest/... ./cmd/realm-guest ./examples/...
 	$(TOOL) staticcheck ./...
