@@ -66,9 +66,9 @@ func load(t testing.TB, r *Runtime, module []byte, o GuestOptions) *Guest {
 	return g
 }
 
-// memoryPages is the size of a small guest's memory: 128 KiB of scratch space, in which its request stands at requestAt.
+// memoryPages is the size of a small guest's memory: 1 MiB, in which its request stands at requestAt.
 const (
-	memoryPages = 2
+	memoryPages = 16
 	requestAt   = 1024
 )
 
