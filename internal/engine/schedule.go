@@ -61,10 +61,10 @@ type schedule struct {
 
 const (
 	// turnTime is how long a turn with a prompt in it should take, so that who comes meanwhile does not wait long.
-	turnTime = 90 * time.Millisecond
+	turnTime = 75 * time.Millisecond
 	// firstChunk is the number of prompt tokens in a turn before one was measured. It does not rise above maxChunk, nor
 	// fall below minChunk: fewer tokens take hardly less time, since the weights are read all the same.
-	firstChunk, minChunk, maxChunk = 16, 8, 512
+	firstChunk, minChunk, maxChunk = 16, 16, 512
 	// maxSteps bounds the steps of a turn, and with it the memory for their logits.
 	maxSteps = 32
 	// gatherShare is the part of a turn's time that is waited for the sessions of the last turn to come back.

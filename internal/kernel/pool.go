@@ -21,6 +21,9 @@ type Pool struct {
 	do   func(item int)
 	done atomic.Int64 // items finished
 
+	waiting  atomic.Bool   // Run waits for the last item on finished
+	finished chan struct{} // capacity 1
+
 	sleep []sleeper
 	wg    sync.WaitGroup
 }
@@ -38,6 +41,9 @@ const (
 	// spin is how long a worker looks for another Run before it parks. A decoded token is a hundred or more of them,
 	// microseconds apart, and waking a parked goroutine takes about as long as one of them.
 	spin = 50 * time.Microsecond
+	// patience is how long Run looks for the end of items that run elsewhere before it parks. It is longer than an item
+	// takes, unless the system has stopped its thread: then the processor is better left to that.
+	patience = 200 * time.Microsecond
 	// polls is how often a thread that waits looks before it lets other goroutines run and asks for the time: some
 	// microseconds, so that neither takes much of its attention.
 	polls = 1 << 12
@@ -49,7 +55,7 @@ func NewPool(threads int) *Pool {
 	if threads <= 0 {
 		threads = DefaultThreads()
 	}
-	p := &Pool{threads: threads, sleep: make([]sleeper, threads-1)}
+	p := &Pool{threads: threads, sleep: make([]sleeper, threads-1), finished: make(chan struct{}, 1)}
 	for i := range p.sleep {
 		p.sleep[i].wake = make(chan struct{}, 1)
 		p.wg.Add(1)
@@ -102,12 +108,7 @@ func (p *Pool) Run(n int, do func(item int)) {
 		}
 	}
 	p.work()
-	for i := 1; p.done.Load() < int64(n); i++ {
-		// The last items are running elsewhere. Yielding now and then matters where threads outnumber processors.
-		if i%polls == 0 {
-			runtime.Gosched()
-		}
-	}
+	p.wait()
 	p.do = nil
 }
 
@@ -119,10 +120,38 @@ func (p *Pool) work() {
 		if n == 0 {
 			return
 		}
-		if p.left.CompareAndSwap(left, left-1) {
-			p.do(p.n - int(n))
-			p.done.Add(1)
+		if !p.left.CompareAndSwap(left, left-1) {
+			continue
 		}
+		total := int64(p.n) // the next Run's, once the last item is done
+		p.do(int(total) - int(n))
+		if p.done.Add(1) == total && p.waiting.CompareAndSwap(true, false) {
+			p.finished <- struct{}{}
+		}
+	}
+}
+
+// wait returns when all items are done, of which the last may be running elsewhere.
+func (p *Pool) wait() {
+	var deadline time.Time
+	for n := int64(p.n); ; {
+		for range polls {
+			if p.done.Load() == n {
+				return
+			}
+		}
+		now := time.Now()
+		switch {
+		case deadline.IsZero():
+			deadline = now.Add(patience)
+		case now.After(deadline):
+			p.waiting.Store(true)
+			if p.done.Load() == n && p.waiting.CompareAndSwap(true, false) {
+				return
+			}
+			<-p.finished // by this Run's last item, or by that of the one before it, late
+		}
+		runtime.Gosched() // matters where threads outnumber processors
 	}
 }
 

@@ -44,6 +44,26 @@ func TestPoolHammer(t *testing.T) {
 	}
 }
 
+// TestPoolWaitsLong ends a Run whose last item takes longer than Run looks for its end.
+func TestPoolWaitsLong(t *testing.T) {
+	p := NewPool(2)
+	defer p.Close()
+	var done atomic.Int64
+	for range 20 {
+		var taken atomic.Int64
+		p.Run(2, func(int) {
+			// Whoever comes second, the caller or the worker, ends first.
+			if taken.Add(1) == 1 {
+				time.Sleep(3 * patience)
+			}
+			done.Add(1)
+		})
+	}
+	if done.Load() != 40 {
+		t.Errorf("%d items done, want 40", done.Load())
+	}
+}
+
 func TestPoolAfterClose(t *testing.T) {
 	p := NewPool(4)
 	p.Close()
