@@ -63,7 +63,7 @@ DATA shapes16x64<>+56(SB)/8, $0x0000000000000000
 GLOBL shapes16x64<>(SB), RODATA|NOPTR, $64
 
 // func dotQ2KQ8KAMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, BMI2, MMX+
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, BMI2, CMOV, MMX+
 TEXT ·dotQ2KQ8KAMX(SB), NOSPLIT, $40-80
 	MOVQ scratch+40(FP), R9
 	MOVQ $0x00000040, R10
@@ -91,8 +91,9 @@ strips:
 
 one:
 	MOVQ DX, 16(SP)
-	LEAQ 28672(R9), DX
 	MOVQ tokens+64(FP), AX
+	LEAQ 40960(R9), DX
+	MOVQ CX, R8
 
 clear:
 	VMOVDQA64 Z0, (DX)
@@ -558,7 +559,7 @@ fold:
 	VCVTPH2PS  1280(DX), Z2
 	VMOVAPS    Z2, 2048(AX)
 	VCVTPH2PS  1312(DX), Z2
-	VMOVAPS    Z2, 3072(AX)
+	VMOVAPS    Z2, 2112(AX)
 	ADDQ       $0x00000540, DX
 	CMPQ       AX, R9
 	JNE        folded
@@ -570,7 +571,7 @@ fold:
 folded:
 	MOVQ      DX, 16(SP)
 	VMOVAPS   2048(R9), Z2
-	VMOVAPS   3072(R9), Z3
+	VMOVAPS   2112(R9), Z3
 	VMOVDQA64 1536(R9), Z4
 	VMOVDQA64 1600(R9), Z5
 	VMOVDQA64 1664(R9), Z6
@@ -580,7 +581,7 @@ folded:
 	VMOVDQA64 1920(R9), Z10
 	VMOVDQA64 1984(R9), Z11
 	VMOVAPS   14336(R9), Z12
-	VMOVAPS   15360(R9), Z13
+	VMOVAPS   14400(R9), Z13
 	VMOVDQA64 13824(R9), Z14
 	VMOVDQA64 13888(R9), Z15
 	VMOVDQA64 13952(R9), Z16
@@ -590,7 +591,7 @@ folded:
 	VMOVDQA64 14208(R9), Z20
 	VMOVDQA64 14272(R9), Z21
 	MOVQ      tokens+64(FP), AX
-	LEAQ      28672(R9), DX
+	LEAQ      40960(R9), DX
 	MOVQ      CX, R8
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
 	LONG $0x4b7b82c4; LONG $0x000010a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r10+0]
@@ -1969,90 +1970,65 @@ last:
 	VMOVAPS      Z23, 1984(DX)
 
 next:
-	ADDQ         step+48(FP), CX
-	DECQ         (SP)
-	JNZ          block
+	ADDQ step+48(FP), CX
+	DECQ (SP)
+	JNZ  block
+
+	// Store the sums of the strips' rows, every NaN as the same one.
+	MOVQ rows+72(FP), DI
+	CMPQ DI, $0x00000020
+	JLE  fewer
+	MOVQ $0x00000020, DI
+
+fewer:
+	MOVQ         $-1, AX
+	BZHIQ        DI, AX, AX
+	KMOVW        AX, K1
+	SHRQ         $0x10, AX
+	KMOVW        AX, K2
+	SHRQ         $0x10, AX
 	MOVL         $0x7fc00000, AX
 	VPBROADCASTD AX, Z2
 	MOVQ         stride+8(FP), SI
+	MOVQ         out+0(FP), BX
+	MOVQ         tokens+64(FP), AX
+	LEAQ         40960(R9), DX
+	MOVQ         CX, R8
 
-	// Store the sums of strip 0, every NaN as the same one.
-	MOVQ  rows+72(FP), CX
-	MOVL  $0x0000ffff, AX
-	CMPQ  CX, $0x10
-	JGE   whole0
-	BZHIL CX, AX, AX
+rows:
+	MOVQ    $0x00000010, DI
+	CMPQ    DI, AX
+	CMOVQGT AX, DI
+	SUBQ    DI, AX
 
-whole0:
-	KMOVW AX, K1
-	MOVQ  $0x00000010, CX
-	MOVQ  out+0(FP), BX
-	MOVQ  tokens+64(FP), AX
-	LEAQ  28672(R9), DX
-
-store0:
+store:
 	VMOVAPS (DX), Z3
-	VCMPPS  $0x03, Z3, Z3, K2
-	VMOVAPS Z2, K2, Z3
+	VCMPPS  $0x03, Z3, Z3, K3
+	VMOVAPS Z2, K3, Z3
 	VMOVUPS Z3, K1, (BX)
+	VMOVAPS 1024(DX), Z3
+	VCMPPS  $0x03, Z3, Z3, K3
+	VMOVAPS Z2, K3, Z3
+	VMOVUPS Z3, K2, 64(BX)
 	ADDQ    SI, BX
 	ADDQ    $0x40, DX
-	DECQ    CX
-	JNZ     same0
+	DECQ    DI
+	JNZ     store
 	ADDQ    $0x00000400, DX
-	MOVQ    $0x00000010, CX
-
-same0:
-	DECQ AX
-	JNZ  store0
-	ADDQ $0x40, out+0(FP)
-	SUBQ $0x10, rows+72(FP)
-	JLE  done
-
-	// Store the sums of strip 1, every NaN as the same one.
-	MOVQ  rows+72(FP), CX
-	MOVL  $0x0000ffff, AX
-	CMPQ  CX, $0x10
-	JGE   whole1
-	BZHIL CX, AX, AX
-
-whole1:
-	KMOVW AX, K1
-	MOVQ  $0x00000010, CX
-	MOVQ  out+0(FP), BX
-	MOVQ  tokens+64(FP), AX
-	LEAQ  29696(R9), DX
-
-store1:
-	VMOVAPS (DX), Z3
-	VCMPPS  $0x03, Z3, Z3, K2
-	VMOVAPS Z2, K2, Z3
-	VMOVUPS Z3, K1, (BX)
-	ADDQ    SI, BX
-	ADDQ    $0x40, DX
-	DECQ    CX
-	JNZ     same1
-	ADDQ    $0x00000400, DX
-	MOVQ    $0x00000010, CX
-
-same1:
-	DECQ AX
-	JNZ  store1
-	ADDQ $0x40, out+0(FP)
-	SUBQ $0x10, rows+72(FP)
-	JLE  done
-	MOVQ size+24(FP), CX
-	LEAQ (CX)(CX*1), CX
-	ADDQ CX, w+16(FP)
-	JMP  strips
-
-done:
+	CMPQ    AX, $0x00
+	JG      rows
+	MOVQ    size+24(FP), DI
+	ADDQ    DI, DI
+	ADDQ    DI, w+16(FP)
+	ADDQ    $0x00000080, out+0(FP)
+	SUBQ    $0x00000020, rows+72(FP)
+	JG      strips
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
 
 // func dotQ3KQ8KAMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
-// Requires: AVX, AVX512BW, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512BW, AVX512F, BMI2, CMOV, MMX+
 TEXT ·dotQ3KQ8KAMX(SB), NOSPLIT, $40-80
 	MOVQ scratch+40(FP), R9
 	MOVQ $0x00000040, R10
@@ -2082,16 +2058,18 @@ strips:
 
 one:
 	MOVQ DX, 16(SP)
-	MOVQ 8(SP), BX
-	MOVQ BX, 24(SP)
-	MOVQ DX, 32(SP)
+	MOVQ DX, BX
 	SHLQ $0x05, AX
 	ADDQ $0x3f, AX
 	ANDQ $-64, AX
+	MOVQ BX, 32(SP)
+	MOVQ 8(SP), BX
+	MOVQ BX, 24(SP)
 	ADDQ AX, 8(SP)
 	ADDQ AX, 16(SP)
-	LEAQ 28672(R9), DX
 	MOVQ tokens+64(FP), AX
+	LEAQ 40960(R9), DX
+	MOVQ CX, R8
 
 clear:
 	VMOVDQA64 Z0, (DX)
@@ -3084,7 +3062,7 @@ folded:
 	VMOVAPS 2048(R9), Z3
 	VMOVAPS 14336(R9), Z4
 	MOVQ    tokens+64(FP), AX
-	LEAQ    28672(R9), DX
+	LEAQ    40960(R9), DX
 	MOVQ    CX, R8
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
 	LONG $0x4b7b82c4; LONG $0x000010a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r10+0]
@@ -3503,90 +3481,65 @@ last:
 	VMOVAPS      Z5, 1984(DX)
 
 next:
-	ADDQ         step+48(FP), CX
-	DECQ         (SP)
-	JNZ          block
+	ADDQ step+48(FP), CX
+	DECQ (SP)
+	JNZ  block
+
+	// Store the sums of the strips' rows, every NaN as the same one.
+	MOVQ rows+72(FP), DI
+	CMPQ DI, $0x00000020
+	JLE  fewer
+	MOVQ $0x00000020, DI
+
+fewer:
+	MOVQ         $-1, AX
+	BZHIQ        DI, AX, AX
+	KMOVW        AX, K1
+	SHRQ         $0x10, AX
+	KMOVW        AX, K2
+	SHRQ         $0x10, AX
 	MOVL         $0x7fc00000, AX
 	VPBROADCASTD AX, Z3
 	MOVQ         stride+8(FP), SI
+	MOVQ         out+0(FP), BX
+	MOVQ         tokens+64(FP), AX
+	LEAQ         40960(R9), DX
+	MOVQ         CX, R8
 
-	// Store the sums of strip 0, every NaN as the same one.
-	MOVQ  rows+72(FP), CX
-	MOVL  $0x0000ffff, AX
-	CMPQ  CX, $0x10
-	JGE   whole0
-	BZHIL CX, AX, AX
+rows:
+	MOVQ    $0x00000010, DI
+	CMPQ    DI, AX
+	CMOVQGT AX, DI
+	SUBQ    DI, AX
 
-whole0:
-	KMOVW AX, K1
-	MOVQ  $0x00000010, CX
-	MOVQ  out+0(FP), BX
-	MOVQ  tokens+64(FP), AX
-	LEAQ  28672(R9), DX
-
-store0:
+store:
 	VMOVAPS (DX), Z4
-	VCMPPS  $0x03, Z4, Z4, K2
-	VMOVAPS Z3, K2, Z4
+	VCMPPS  $0x03, Z4, Z4, K3
+	VMOVAPS Z3, K3, Z4
 	VMOVUPS Z4, K1, (BX)
+	VMOVAPS 1024(DX), Z4
+	VCMPPS  $0x03, Z4, Z4, K3
+	VMOVAPS Z3, K3, Z4
+	VMOVUPS Z4, K2, 64(BX)
 	ADDQ    SI, BX
 	ADDQ    $0x40, DX
-	DECQ    CX
-	JNZ     same0
+	DECQ    DI
+	JNZ     store
 	ADDQ    $0x00000400, DX
-	MOVQ    $0x00000010, CX
-
-same0:
-	DECQ AX
-	JNZ  store0
-	ADDQ $0x40, out+0(FP)
-	SUBQ $0x10, rows+72(FP)
-	JLE  done
-
-	// Store the sums of strip 1, every NaN as the same one.
-	MOVQ  rows+72(FP), CX
-	MOVL  $0x0000ffff, AX
-	CMPQ  CX, $0x10
-	JGE   whole1
-	BZHIL CX, AX, AX
-
-whole1:
-	KMOVW AX, K1
-	MOVQ  $0x00000010, CX
-	MOVQ  out+0(FP), BX
-	MOVQ  tokens+64(FP), AX
-	LEAQ  29696(R9), DX
-
-store1:
-	VMOVAPS (DX), Z4
-	VCMPPS  $0x03, Z4, Z4, K2
-	VMOVAPS Z3, K2, Z4
-	VMOVUPS Z4, K1, (BX)
-	ADDQ    SI, BX
-	ADDQ    $0x40, DX
-	DECQ    CX
-	JNZ     same1
-	ADDQ    $0x00000400, DX
-	MOVQ    $0x00000010, CX
-
-same1:
-	DECQ AX
-	JNZ  store1
-	ADDQ $0x40, out+0(FP)
-	SUBQ $0x10, rows+72(FP)
-	JLE  done
-	MOVQ size+24(FP), CX
-	LEAQ (CX)(CX*1), CX
-	ADDQ CX, w+16(FP)
-	JMP  strips
-
-done:
+	CMPQ    AX, $0x00
+	JG      rows
+	MOVQ    size+24(FP), DI
+	ADDQ    DI, DI
+	ADDQ    DI, w+16(FP)
+	ADDQ    $0x00000080, out+0(FP)
+	SUBQ    $0x00000020, rows+72(FP)
+	JG      strips
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
 
 // func dotQ4KQ8KAMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, BMI2, MMX+
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, BMI2, CMOV, MMX+
 TEXT ·dotQ4KQ8KAMX(SB), NOSPLIT, $40-80
 	MOVQ scratch+40(FP), R9
 	MOVQ $0x00000040, R10
@@ -3614,8 +3567,9 @@ strips:
 
 one:
 	MOVQ DX, 16(SP)
-	LEAQ 28672(R9), DX
 	MOVQ tokens+64(FP), AX
+	LEAQ 40960(R9), DX
+	MOVQ CX, R8
 
 clear:
 	VMOVDQA64 Z0, (DX)
@@ -4156,7 +4110,7 @@ fold:
 	VCVTPH2PS  2240(DX), Z2
 	VMOVAPS    Z2, 2048(AX)
 	VCVTPH2PS  2272(DX), Z2
-	VMOVAPS    Z2, 3072(AX)
+	VMOVAPS    Z2, 2112(AX)
 	ADDQ       $0x00000900, DX
 	CMPQ       AX, R9
 	JNE        folded
@@ -4168,19 +4122,19 @@ fold:
 folded:
 	MOVQ      DX, 16(SP)
 	VMOVAPS   2048(R9), Z2
-	VMOVAPS   3072(R9), Z3
+	VMOVAPS   2112(R9), Z3
 	VMOVDQA64 1536(R9), Z4
 	VMOVDQA64 1600(R9), Z5
 	VMOVDQA64 1664(R9), Z6
 	VMOVDQA64 1728(R9), Z7
 	VMOVAPS   14336(R9), Z8
-	VMOVAPS   15360(R9), Z9
+	VMOVAPS   14400(R9), Z9
 	VMOVDQA64 13824(R9), Z10
 	VMOVDQA64 13888(R9), Z11
 	VMOVDQA64 13952(R9), Z12
 	VMOVDQA64 14016(R9), Z13
 	MOVQ      tokens+64(FP), AX
-	LEAQ      28672(R9), DX
+	LEAQ      40960(R9), DX
 	MOVQ      CX, R8
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
 	LONG $0x4b7b82c4; LONG $0x000010a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r10+0]
@@ -5343,90 +5297,65 @@ last:
 	VMOVAPS      Z15, 1984(DX)
 
 next:
-	ADDQ         step+48(FP), CX
-	DECQ         (SP)
-	JNZ          block
+	ADDQ step+48(FP), CX
+	DECQ (SP)
+	JNZ  block
+
+	// Store the sums of the strips' rows, every NaN as the same one.
+	MOVQ rows+72(FP), DI
+	CMPQ DI, $0x00000020
+	JLE  fewer
+	MOVQ $0x00000020, DI
+
+fewer:
+	MOVQ         $-1, AX
+	BZHIQ        DI, AX, AX
+	KMOVW        AX, K1
+	SHRQ         $0x10, AX
+	KMOVW        AX, K2
+	SHRQ         $0x10, AX
 	MOVL         $0x7fc00000, AX
 	VPBROADCASTD AX, Z2
 	MOVQ         stride+8(FP), SI
+	MOVQ         out+0(FP), BX
+	MOVQ         tokens+64(FP), AX
+	LEAQ         40960(R9), DX
+	MOVQ         CX, R8
 
-	// Store the sums of strip 0, every NaN as the same one.
-	MOVQ  rows+72(FP), CX
-	MOVL  $0x0000ffff, AX
-	CMPQ  CX, $0x10
-	JGE   whole0
-	BZHIL CX, AX, AX
+rows:
+	MOVQ    $0x00000010, DI
+	CMPQ    DI, AX
+	CMOVQGT AX, DI
+	SUBQ    DI, AX
 
-whole0:
-	KMOVW AX, K1
-	MOVQ  $0x00000010, CX
-	MOVQ  out+0(FP), BX
-	MOVQ  tokens+64(FP), AX
-	LEAQ  28672(R9), DX
-
-store0:
+store:
 	VMOVAPS (DX), Z3
-	VCMPPS  $0x03, Z3, Z3, K2
-	VMOVAPS Z2, K2, Z3
+	VCMPPS  $0x03, Z3, Z3, K3
+	VMOVAPS Z2, K3, Z3
 	VMOVUPS Z3, K1, (BX)
+	VMOVAPS 1024(DX), Z3
+	VCMPPS  $0x03, Z3, Z3, K3
+	VMOVAPS Z2, K3, Z3
+	VMOVUPS Z3, K2, 64(BX)
 	ADDQ    SI, BX
 	ADDQ    $0x40, DX
-	DECQ    CX
-	JNZ     same0
+	DECQ    DI
+	JNZ     store
 	ADDQ    $0x00000400, DX
-	MOVQ    $0x00000010, CX
-
-same0:
-	DECQ AX
-	JNZ  store0
-	ADDQ $0x40, out+0(FP)
-	SUBQ $0x10, rows+72(FP)
-	JLE  done
-
-	// Store the sums of strip 1, every NaN as the same one.
-	MOVQ  rows+72(FP), CX
-	MOVL  $0x0000ffff, AX
-	CMPQ  CX, $0x10
-	JGE   whole1
-	BZHIL CX, AX, AX
-
-whole1:
-	KMOVW AX, K1
-	MOVQ  $0x00000010, CX
-	MOVQ  out+0(FP), BX
-	MOVQ  tokens+64(FP), AX
-	LEAQ  29696(R9), DX
-
-store1:
-	VMOVAPS (DX), Z3
-	VCMPPS  $0x03, Z3, Z3, K2
-	VMOVAPS Z2, K2, Z3
-	VMOVUPS Z3, K1, (BX)
-	ADDQ    SI, BX
-	ADDQ    $0x40, DX
-	DECQ    CX
-	JNZ     same1
-	ADDQ    $0x00000400, DX
-	MOVQ    $0x00000010, CX
-
-same1:
-	DECQ AX
-	JNZ  store1
-	ADDQ $0x40, out+0(FP)
-	SUBQ $0x10, rows+72(FP)
-	JLE  done
-	MOVQ size+24(FP), CX
-	LEAQ (CX)(CX*1), CX
-	ADDQ CX, w+16(FP)
-	JMP  strips
-
-done:
+	CMPQ    AX, $0x00
+	JG      rows
+	MOVQ    size+24(FP), DI
+	ADDQ    DI, DI
+	ADDQ    DI, w+16(FP)
+	ADDQ    $0x00000080, out+0(FP)
+	SUBQ    $0x00000020, rows+72(FP)
+	JG      strips
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
 
 // func dotQ5KQ8KAMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, BMI2, MMX+
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, BMI2, CMOV, MMX+
 TEXT ·dotQ5KQ8KAMX(SB), NOSPLIT, $40-80
 	MOVQ scratch+40(FP), R9
 	MOVQ $0x00000040, R10
@@ -5456,8 +5385,9 @@ strips:
 
 one:
 	MOVQ DX, 16(SP)
-	LEAQ 28672(R9), DX
 	MOVQ tokens+64(FP), AX
+	LEAQ 40960(R9), DX
+	MOVQ CX, R8
 
 clear:
 	VMOVDQA64 Z0, (DX)
@@ -6126,7 +6056,7 @@ fold:
 	VCVTPH2PS  2752(DX), Z3
 	VMOVAPS    Z3, 2048(AX)
 	VCVTPH2PS  2784(DX), Z3
-	VMOVAPS    Z3, 3072(AX)
+	VMOVAPS    Z3, 2112(AX)
 	ADDQ       $0x00000b00, DX
 	CMPQ       AX, R9
 	JNE        folded
@@ -6138,19 +6068,19 @@ fold:
 folded:
 	MOVQ      DX, 16(SP)
 	VMOVAPS   2048(R9), Z3
-	VMOVAPS   3072(R9), Z4
+	VMOVAPS   2112(R9), Z4
 	VMOVDQA64 1536(R9), Z5
 	VMOVDQA64 1600(R9), Z6
 	VMOVDQA64 1664(R9), Z7
 	VMOVDQA64 1728(R9), Z8
 	VMOVAPS   14336(R9), Z9
-	VMOVAPS   15360(R9), Z10
+	VMOVAPS   14400(R9), Z10
 	VMOVDQA64 13824(R9), Z11
 	VMOVDQA64 13888(R9), Z12
 	VMOVDQA64 13952(R9), Z13
 	VMOVDQA64 14016(R9), Z14
 	MOVQ      tokens+64(FP), AX
-	LEAQ      28672(R9), DX
+	LEAQ      40960(R9), DX
 	MOVQ      CX, R8
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
 	LONG $0x4b7b82c4; LONG $0x000010a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r10+0]
@@ -7313,90 +7243,65 @@ last:
 	VMOVAPS      Z16, 1984(DX)
 
 next:
-	ADDQ         step+48(FP), CX
-	DECQ         (SP)
-	JNZ          block
+	ADDQ step+48(FP), CX
+	DECQ (SP)
+	JNZ  block
+
+	// Store the sums of the strips' rows, every NaN as the same one.
+	MOVQ rows+72(FP), DI
+	CMPQ DI, $0x00000020
+	JLE  fewer
+	MOVQ $0x00000020, DI
+
+fewer:
+	MOVQ         $-1, AX
+	BZHIQ        DI, AX, AX
+	KMOVW        AX, K1
+	SHRQ         $0x10, AX
+	KMOVW        AX, K2
+	SHRQ         $0x10, AX
 	MOVL         $0x7fc00000, AX
 	VPBROADCASTD AX, Z3
 	MOVQ         stride+8(FP), SI
+	MOVQ         out+0(FP), BX
+	MOVQ         tokens+64(FP), AX
+	LEAQ         40960(R9), DX
+	MOVQ         CX, R8
 
-	// Store the sums of strip 0, every NaN as the same one.
-	MOVQ  rows+72(FP), CX
-	MOVL  $0x0000ffff, AX
-	CMPQ  CX, $0x10
-	JGE   whole0
-	BZHIL CX, AX, AX
+rows:
+	MOVQ    $0x00000010, DI
+	CMPQ    DI, AX
+	CMOVQGT AX, DI
+	SUBQ    DI, AX
 
-whole0:
-	KMOVW AX, K1
-	MOVQ  $0x00000010, CX
-	MOVQ  out+0(FP), BX
-	MOVQ  tokens+64(FP), AX
-	LEAQ  28672(R9), DX
-
-store0:
+store:
 	VMOVAPS (DX), Z4
-	VCMPPS  $0x03, Z4, Z4, K2
-	VMOVAPS Z3, K2, Z4
+	VCMPPS  $0x03, Z4, Z4, K3
+	VMOVAPS Z3, K3, Z4
 	VMOVUPS Z4, K1, (BX)
+	VMOVAPS 1024(DX), Z4
+	VCMPPS  $0x03, Z4, Z4, K3
+	VMOVAPS Z3, K3, Z4
+	VMOVUPS Z4, K2, 64(BX)
 	ADDQ    SI, BX
 	ADDQ    $0x40, DX
-	DECQ    CX
-	JNZ     same0
+	DECQ    DI
+	JNZ     store
 	ADDQ    $0x00000400, DX
-	MOVQ    $0x00000010, CX
-
-same0:
-	DECQ AX
-	JNZ  store0
-	ADDQ $0x40, out+0(FP)
-	SUBQ $0x10, rows+72(FP)
-	JLE  done
-
-	// Store the sums of strip 1, every NaN as the same one.
-	MOVQ  rows+72(FP), CX
-	MOVL  $0x0000ffff, AX
-	CMPQ  CX, $0x10
-	JGE   whole1
-	BZHIL CX, AX, AX
-
-whole1:
-	KMOVW AX, K1
-	MOVQ  $0x00000010, CX
-	MOVQ  out+0(FP), BX
-	MOVQ  tokens+64(FP), AX
-	LEAQ  29696(R9), DX
-
-store1:
-	VMOVAPS (DX), Z4
-	VCMPPS  $0x03, Z4, Z4, K2
-	VMOVAPS Z3, K2, Z4
-	VMOVUPS Z4, K1, (BX)
-	ADDQ    SI, BX
-	ADDQ    $0x40, DX
-	DECQ    CX
-	JNZ     same1
-	ADDQ    $0x00000400, DX
-	MOVQ    $0x00000010, CX
-
-same1:
-	DECQ AX
-	JNZ  store1
-	ADDQ $0x40, out+0(FP)
-	SUBQ $0x10, rows+72(FP)
-	JLE  done
-	MOVQ size+24(FP), CX
-	LEAQ (CX)(CX*1), CX
-	ADDQ CX, w+16(FP)
-	JMP  strips
-
-done:
+	CMPQ    AX, $0x00
+	JG      rows
+	MOVQ    size+24(FP), DI
+	ADDQ    DI, DI
+	ADDQ    DI, w+16(FP)
+	ADDQ    $0x00000080, out+0(FP)
+	SUBQ    $0x00000020, rows+72(FP)
+	JG      strips
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
 
 // func dotQ6KQ8KAMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
-// Requires: AVX, AVX512BW, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512BW, AVX512F, BMI2, CMOV, MMX+
 TEXT ·dotQ6KQ8KAMX(SB), NOSPLIT, $40-80
 	MOVQ scratch+40(FP), R9
 	MOVQ $0x00000040, R10
@@ -7426,16 +7331,18 @@ strips:
 
 one:
 	MOVQ DX, 16(SP)
-	MOVQ 8(SP), BX
-	MOVQ BX, 24(SP)
-	MOVQ DX, 32(SP)
+	MOVQ DX, BX
 	SHLQ $0x05, AX
 	ADDQ $0x3f, AX
 	ANDQ $-64, AX
+	MOVQ BX, 32(SP)
+	MOVQ 8(SP), BX
+	MOVQ BX, 24(SP)
 	ADDQ AX, 8(SP)
 	ADDQ AX, 16(SP)
-	LEAQ 28672(R9), DX
 	MOVQ tokens+64(FP), AX
+	LEAQ 40960(R9), DX
+	MOVQ CX, R8
 
 clear:
 	VMOVDQA64 Z0, (DX)
@@ -8627,7 +8534,7 @@ folded:
 	VMOVAPS 2048(R9), Z3
 	VMOVAPS 14336(R9), Z4
 	MOVQ    tokens+64(FP), AX
-	LEAQ    28672(R9), DX
+	LEAQ    40960(R9), DX
 	MOVQ    CX, R8
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
 	LONG $0x4b7b82c4; LONG $0x000010a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r10+0]
@@ -9214,90 +9121,65 @@ last:
 	VMOVAPS      Z5, 1984(DX)
 
 next:
-	ADDQ         step+48(FP), CX
-	DECQ         (SP)
-	JNZ          block
+	ADDQ step+48(FP), CX
+	DECQ (SP)
+	JNZ  block
+
+	// Store the sums of the strips' rows, every NaN as the same one.
+	MOVQ rows+72(FP), DI
+	CMPQ DI, $0x00000020
+	JLE  fewer
+	MOVQ $0x00000020, DI
+
+fewer:
+	MOVQ         $-1, AX
+	BZHIQ        DI, AX, AX
+	KMOVW        AX, K1
+	SHRQ         $0x10, AX
+	KMOVW        AX, K2
+	SHRQ         $0x10, AX
 	MOVL         $0x7fc00000, AX
 	VPBROADCASTD AX, Z3
 	MOVQ         stride+8(FP), SI
+	MOVQ         out+0(FP), BX
+	MOVQ         tokens+64(FP), AX
+	LEAQ         40960(R9), DX
+	MOVQ         CX, R8
 
-	// Store the sums of strip 0, every NaN as the same one.
-	MOVQ  rows+72(FP), CX
-	MOVL  $0x0000ffff, AX
-	CMPQ  CX, $0x10
-	JGE   whole0
-	BZHIL CX, AX, AX
+rows:
+	MOVQ    $0x00000010, DI
+	CMPQ    DI, AX
+	CMOVQGT AX, DI
+	SUBQ    DI, AX
 
-whole0:
-	KMOVW AX, K1
-	MOVQ  $0x00000010, CX
-	MOVQ  out+0(FP), BX
-	MOVQ  tokens+64(FP), AX
-	LEAQ  28672(R9), DX
-
-store0:
+store:
 	VMOVAPS (DX), Z4
-	VCMPPS  $0x03, Z4, Z4, K2
-	VMOVAPS Z3, K2, Z4
+	VCMPPS  $0x03, Z4, Z4, K3
+	VMOVAPS Z3, K3, Z4
 	VMOVUPS Z4, K1, (BX)
+	VMOVAPS 1024(DX), Z4
+	VCMPPS  $0x03, Z4, Z4, K3
+	VMOVAPS Z3, K3, Z4
+	VMOVUPS Z4, K2, 64(BX)
 	ADDQ    SI, BX
 	ADDQ    $0x40, DX
-	DECQ    CX
-	JNZ     same0
+	DECQ    DI
+	JNZ     store
 	ADDQ    $0x00000400, DX
-	MOVQ    $0x00000010, CX
-
-same0:
-	DECQ AX
-	JNZ  store0
-	ADDQ $0x40, out+0(FP)
-	SUBQ $0x10, rows+72(FP)
-	JLE  done
-
-	// Store the sums of strip 1, every NaN as the same one.
-	MOVQ  rows+72(FP), CX
-	MOVL  $0x0000ffff, AX
-	CMPQ  CX, $0x10
-	JGE   whole1
-	BZHIL CX, AX, AX
-
-whole1:
-	KMOVW AX, K1
-	MOVQ  $0x00000010, CX
-	MOVQ  out+0(FP), BX
-	MOVQ  tokens+64(FP), AX
-	LEAQ  29696(R9), DX
-
-store1:
-	VMOVAPS (DX), Z4
-	VCMPPS  $0x03, Z4, Z4, K2
-	VMOVAPS Z3, K2, Z4
-	VMOVUPS Z4, K1, (BX)
-	ADDQ    SI, BX
-	ADDQ    $0x40, DX
-	DECQ    CX
-	JNZ     same1
-	ADDQ    $0x00000400, DX
-	MOVQ    $0x00000010, CX
-
-same1:
-	DECQ AX
-	JNZ  store1
-	ADDQ $0x40, out+0(FP)
-	SUBQ $0x10, rows+72(FP)
-	JLE  done
-	MOVQ size+24(FP), CX
-	LEAQ (CX)(CX*1), CX
-	ADDQ CX, w+16(FP)
-	JMP  strips
-
-done:
+	CMPQ    AX, $0x00
+	JG      rows
+	MOVQ    size+24(FP), DI
+	ADDQ    DI, DI
+	ADDQ    DI, w+16(FP)
+	ADDQ    $0x00000080, out+0(FP)
+	SUBQ    $0x00000020, rows+72(FP)
+	JG      strips
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
 
 // func dotIQ4XSQ8KAMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
-// Requires: AVX, AVX512BW, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512BW, AVX512F, BMI2, CMOV, MMX+
 TEXT ·dotIQ4XSQ8KAMX(SB), NOSPLIT, $40-80
 	MOVQ scratch+40(FP), R9
 	MOVQ $0x00000040, R10
@@ -9326,8 +9208,9 @@ strips:
 
 one:
 	MOVQ DX, 16(SP)
-	LEAQ 28672(R9), DX
 	MOVQ tokens+64(FP), AX
+	LEAQ 40960(R9), DX
+	MOVQ CX, R8
 
 clear:
 	VMOVDQA64 Z0, (DX)
@@ -10389,7 +10272,7 @@ folded:
 	VMOVAPS 2048(R9), Z3
 	VMOVAPS 14336(R9), Z4
 	MOVQ    tokens+64(FP), AX
-	LEAQ    28672(R9), DX
+	LEAQ    40960(R9), DX
 	MOVQ    CX, R8
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
 	LONG $0x4b7b82c4; LONG $0x000010a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r10+0]
@@ -10976,84 +10859,1900 @@ last:
 	VMOVAPS      Z5, 1984(DX)
 
 next:
-	ADDQ         step+48(FP), CX
-	DECQ         (SP)
-	JNZ          block
+	ADDQ step+48(FP), CX
+	DECQ (SP)
+	JNZ  block
+
+	// Store the sums of the strips' rows, every NaN as the same one.
+	MOVQ rows+72(FP), DI
+	CMPQ DI, $0x00000020
+	JLE  fewer
+	MOVQ $0x00000020, DI
+
+fewer:
+	MOVQ         $-1, AX
+	BZHIQ        DI, AX, AX
+	KMOVW        AX, K1
+	SHRQ         $0x10, AX
+	KMOVW        AX, K2
+	SHRQ         $0x10, AX
 	MOVL         $0x7fc00000, AX
 	VPBROADCASTD AX, Z3
 	MOVQ         stride+8(FP), SI
+	MOVQ         out+0(FP), BX
+	MOVQ         tokens+64(FP), AX
+	LEAQ         40960(R9), DX
+	MOVQ         CX, R8
 
-	// Store the sums of strip 0, every NaN as the same one.
-	MOVQ  rows+72(FP), CX
-	MOVL  $0x0000ffff, AX
-	CMPQ  CX, $0x10
-	JGE   whole0
-	BZHIL CX, AX, AX
+rows:
+	MOVQ    $0x00000010, DI
+	CMPQ    DI, AX
+	CMOVQGT AX, DI
+	SUBQ    DI, AX
 
-whole0:
-	KMOVW AX, K1
-	MOVQ  $0x00000010, CX
-	MOVQ  out+0(FP), BX
-	MOVQ  tokens+64(FP), AX
-	LEAQ  28672(R9), DX
-
-store0:
+store:
 	VMOVAPS (DX), Z4
-	VCMPPS  $0x03, Z4, Z4, K2
-	VMOVAPS Z3, K2, Z4
+	VCMPPS  $0x03, Z4, Z4, K3
+	VMOVAPS Z3, K3, Z4
 	VMOVUPS Z4, K1, (BX)
+	VMOVAPS 1024(DX), Z4
+	VCMPPS  $0x03, Z4, Z4, K3
+	VMOVAPS Z3, K3, Z4
+	VMOVUPS Z4, K2, 64(BX)
 	ADDQ    SI, BX
 	ADDQ    $0x40, DX
-	DECQ    CX
-	JNZ     same0
+	DECQ    DI
+	JNZ     store
 	ADDQ    $0x00000400, DX
-	MOVQ    $0x00000010, CX
+	CMPQ    AX, $0x00
+	JG      rows
+	MOVQ    size+24(FP), DI
+	ADDQ    DI, DI
+	ADDQ    DI, w+16(FP)
+	ADDQ    $0x00000080, out+0(FP)
+	SUBQ    $0x00000020, rows+72(FP)
+	JG      strips
+	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
+	VZEROUPPER
+	RET
 
-same0:
-	DECQ AX
-	JNZ  store0
-	ADDQ $0x40, out+0(FP)
-	SUBQ $0x10, rows+72(FP)
-	JLE  done
+// func dotQ40Q80AMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+// Requires: AVX, AVX512BW, AVX512F, BMI2, CMOV, MMX+
+TEXT ·dotQ40Q80AMX(SB), NOSPLIT, $40-80
+	MOVQ scratch+40(FP), R9
+	MOVQ $0x00000040, R10
+	MOVQ tokens+64(FP), AX
+	LEAQ shapes16x32<>+0(SB), R8
+	CMPQ AX, $0x08
+	JG   many
+	LEAQ shapes8x32<>+0(SB), R8
 
-	// Store the sums of strip 1, every NaN as the same one.
-	MOVQ  rows+72(FP), CX
-	MOVL  $0x0000ffff, AX
-	CMPQ  CX, $0x10
-	JGE   whole1
-	BZHIL CX, AX, AX
+many:
+	LONG $0x4978c2c4; LONG $0x00002084; BYTE $0x00; BYTE $0x00 // LDTILECFG [r8+0]
+	VPXORD       Z0, Z0, Z0
+	MOVQ         $0x00000020, R13
+	MOVL         $0x0f0f0f0f, AX
+	VPBROADCASTD AX, Z1
+	MOVL         $0x08080808, AX
+	VPBROADCASTD AX, Z2
 
-whole1:
-	KMOVW AX, K1
-	MOVQ  $0x00000010, CX
-	MOVQ  out+0(FP), BX
-	MOVQ  tokens+64(FP), AX
-	LEAQ  29696(R9), DX
+strips:
+	MOVQ blocks+56(FP), CX
+	MOVQ CX, (SP)
+	MOVQ x+32(FP), DX
+	MOVQ w+16(FP), AX
+	MOVQ AX, SI
+	SHLQ $0x05, CX
+	ADDQ $0x3f, CX
+	ANDQ $-64, CX
+	ADDQ CX, AX
+	MOVQ tokens+64(FP), CX
+	LEAQ 40960(R9), BX
+	MOVQ DX, R8
 
-store1:
-	VMOVAPS (DX), Z4
+clear:
+	VMOVDQA64 Z0, (BX)
+	VMOVDQA64 Z0, 64(BX)
+	VMOVDQA64 Z0, 128(BX)
+	VMOVDQA64 Z0, 192(BX)
+	VMOVDQA64 Z0, 256(BX)
+	VMOVDQA64 Z0, 320(BX)
+	VMOVDQA64 Z0, 384(BX)
+	VMOVDQA64 Z0, 448(BX)
+	VMOVDQA64 Z0, 512(BX)
+	VMOVDQA64 Z0, 576(BX)
+	VMOVDQA64 Z0, 640(BX)
+	VMOVDQA64 Z0, 704(BX)
+	VMOVDQA64 Z0, 768(BX)
+	VMOVDQA64 Z0, 832(BX)
+	VMOVDQA64 Z0, 896(BX)
+	VMOVDQA64 Z0, 960(BX)
+	ADDQ      $0x00000400, BX
+	SUBQ      $0x10, CX
+	JG        clear
+
+	// The weights of a chunk of blocks.
+chunk:
+	MOVQ    $0x00000010, DI
+	CMPQ    DI, (SP)
+	CMOVQGT (SP), DI
+	MOVQ    DI, 16(SP)
+	LEAQ    4096(R9), R12
+
+unfold:
+	PREFETCHT0 3072(AX)
+	PREFETCHT0 3136(AX)
+	PREFETCHT0 3200(AX)
+	PREFETCHT0 3264(AX)
+	PREFETCHT0 3328(AX)
+	VPANDD     (AX), Z1, Z3
+	VPSUBB     Z2, Z3, Z3
+	VMOVDQA64  Z3, (R12)
+	VPANDD     64(AX), Z1, Z3
+	VPSUBB     Z2, Z3, Z3
+	VMOVDQA64  Z3, 64(R12)
+	VPANDD     128(AX), Z1, Z3
+	VPSUBB     Z2, Z3, Z3
+	VMOVDQA64  Z3, 128(R12)
+	VPANDD     192(AX), Z1, Z3
+	VPSUBB     Z2, Z3, Z3
+	VMOVDQA64  Z3, 192(R12)
+	VPSRLW     $0x04, (AX), Z3
+	VPANDD     Z1, Z3, Z3
+	VPSUBB     Z2, Z3, Z3
+	VMOVDQA64  Z3, 256(R12)
+	VPSRLW     $0x04, 64(AX), Z3
+	VPANDD     Z1, Z3, Z3
+	VPSUBB     Z2, Z3, Z3
+	VMOVDQA64  Z3, 320(R12)
+	VPSRLW     $0x04, 128(AX), Z3
+	VPANDD     Z1, Z3, Z3
+	VPSUBB     Z2, Z3, Z3
+	VMOVDQA64  Z3, 384(R12)
+	VPSRLW     $0x04, 192(AX), Z3
+	VPANDD     Z1, Z3, Z3
+	VPSUBB     Z2, Z3, Z3
+	VMOVDQA64  Z3, 448(R12)
+	VCVTPH2PS  (SI), Z3
+	ADDQ       $0x20, SI
+	VMOVAPS    Z3, 512(R12)
+	ADDQ       $0x00000100, AX
+	ADDQ       $0x00000280, R12
+	DECQ       DI
+	JNZ        unfold
+
+	// Products of a tile of tokens with the chunk.
+	MOVQ tokens+64(FP), CX
+	LEAQ 40960(R9), BX
+	MOVQ DX, R8
+	MOVQ R8, R14
+
+tile:
+	MOVQ R14, R8
+	LEAQ 4096(R9), R12
+	LEAQ 24576(R9), R11
+	MOVQ 16(SP), DI
+
+products:
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
+	LONG $0x4b7b82c4; LONG $0x000028a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r13+0]
+	LONG $0x4b7b82c4; LONG $0x000014b4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm6, [r12+r10+0]
+	LONG $0x5e4be2c4; BYTE $0xc4 // TDPBSSD tmm0, tmm4, tmm6
+	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
+	ADDQ $0x00000280, R8
+	ADDQ $0x00000280, R12
+	ADDQ $0x00000400, R11
+	DECQ DI
+	JZ   made
+	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO tmm1
+	LONG $0x4b7b82c4; LONG $0x000028ac; BYTE $0x00; BYTE $0x00 // TILELOADD tmm5, [r8+r13+0]
+	LONG $0x4b7b82c4; LONG $0x000014bc; BYTE $0x00; BYTE $0x00 // TILELOADD tmm7, [r12+r10+0]
+	LONG $0x5e43e2c4; BYTE $0xcd // TDPBSSD tmm1, tmm5, tmm7
+	LONG $0x4b7a82c4; LONG $0x0000138c; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm1
+	ADDQ $0x00000280, R8
+	ADDQ $0x00000280, R12
+	ADDQ $0x00000400, R11
+	DECQ DI
+	JNZ  products
+
+made:
+	// Their float steps.
+	MOVQ    R14, R8
+	LEAQ    4096(R9), R12
+	LEAQ    24576(R9), R11
+	MOVQ    16(SP), DI
+	VMOVAPS (BX), Z3
+	VMOVAPS 64(BX), Z4
+	VMOVAPS 128(BX), Z5
+	VMOVAPS 192(BX), Z6
+	VMOVAPS 256(BX), Z7
+	VMOVAPS 320(BX), Z8
+	VMOVAPS 384(BX), Z9
+	VMOVAPS 448(BX), Z10
+	VMOVAPS 512(BX), Z11
+	VMOVAPS 576(BX), Z12
+	VMOVAPS 640(BX), Z13
+	VMOVAPS 704(BX), Z14
+	VMOVAPS 768(BX), Z15
+	VMOVAPS 832(BX), Z16
+	VMOVAPS 896(BX), Z17
+	VMOVAPS 960(BX), Z18
+
+block:
+	VMOVAPS     512(R12), Z19
+	VCVTDQ2PS   (R11), Z20
+	VMULPS.BCST 512(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z3
+	VCVTDQ2PS   64(R11), Z20
+	VMULPS.BCST 516(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z4
+	VCVTDQ2PS   128(R11), Z20
+	VMULPS.BCST 520(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z5
+	VCVTDQ2PS   192(R11), Z20
+	VMULPS.BCST 524(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z6
+	VCVTDQ2PS   256(R11), Z20
+	VMULPS.BCST 528(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z7
+	VCVTDQ2PS   320(R11), Z20
+	VMULPS.BCST 532(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z8
+	VCVTDQ2PS   384(R11), Z20
+	VMULPS.BCST 536(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z9
+	VCVTDQ2PS   448(R11), Z20
+	VMULPS.BCST 540(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z10
+	CMPQ        CX, $0x08
+	JLE         next
+	VCVTDQ2PS   512(R11), Z20
+	VMULPS.BCST 544(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z11
+	VCVTDQ2PS   576(R11), Z20
+	VMULPS.BCST 548(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z12
+	VCVTDQ2PS   640(R11), Z20
+	VMULPS.BCST 552(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z13
+	VCVTDQ2PS   704(R11), Z20
+	VMULPS.BCST 556(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z14
+	VCVTDQ2PS   768(R11), Z20
+	VMULPS.BCST 560(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z15
+	VCVTDQ2PS   832(R11), Z20
+	VMULPS.BCST 564(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z16
+	VCVTDQ2PS   896(R11), Z20
+	VMULPS.BCST 568(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z17
+	VCVTDQ2PS   960(R11), Z20
+	VMULPS.BCST 572(R8), Z19, Z19
+	VFMADD231PS Z20, Z19, Z18
+
+next:
+	ADDQ    $0x00000280, R8
+	ADDQ    $0x00000280, R12
+	ADDQ    $0x00000400, R11
+	DECQ    DI
+	JNZ     block
+	VMOVAPS Z3, (BX)
+	VMOVAPS Z4, 64(BX)
+	VMOVAPS Z5, 128(BX)
+	VMOVAPS Z6, 192(BX)
+	VMOVAPS Z7, 256(BX)
+	VMOVAPS Z8, 320(BX)
+	VMOVAPS Z9, 384(BX)
+	VMOVAPS Z10, 448(BX)
+	VMOVAPS Z11, 512(BX)
+	VMOVAPS Z12, 576(BX)
+	VMOVAPS Z13, 640(BX)
+	VMOVAPS Z14, 704(BX)
+	VMOVAPS Z15, 768(BX)
+	VMOVAPS Z16, 832(BX)
+	VMOVAPS Z17, 896(BX)
+	VMOVAPS Z18, 960(BX)
+	ADDQ    $0x00000400, BX
+	ADDQ    step+48(FP), R14
+	SUBQ    $0x10, CX
+	JG      tile
+	MOVQ    16(SP), DI
+	SUBQ    DI, (SP)
+	IMUL3Q  $0x00000280, DI, DI
+	ADDQ    DI, DX
+	CMPQ    (SP), $0x00
+	JG      chunk
+
+	// Store the sums of the strips' rows, every NaN as the same one.
+	MOVQ rows+72(FP), DI
+	CMPQ DI, $0x00000010
+	JLE  fewer
+	MOVQ $0x00000010, DI
+
+fewer:
+	MOVQ         $-1, AX
+	BZHIQ        DI, AX, AX
+	KMOVW        AX, K1
+	SHRQ         $0x10, AX
+	MOVL         $0x7fc00000, AX
+	VPBROADCASTD AX, Z3
+	MOVQ         stride+8(FP), SI
+	MOVQ         out+0(FP), AX
+	MOVQ         tokens+64(FP), CX
+	LEAQ         40960(R9), BX
+	MOVQ         DX, R8
+
+rows:
+	MOVQ    $0x00000010, DI
+	CMPQ    DI, CX
+	CMOVQGT CX, DI
+	SUBQ    DI, CX
+
+store:
+	VMOVAPS (BX), Z4
 	VCMPPS  $0x03, Z4, Z4, K2
 	VMOVAPS Z3, K2, Z4
-	VMOVUPS Z4, K1, (BX)
-	ADDQ    SI, BX
-	ADDQ    $0x40, DX
-	DECQ    CX
-	JNZ     same1
-	ADDQ    $0x00000400, DX
-	MOVQ    $0x00000010, CX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    SI, AX
+	ADDQ    $0x40, BX
+	DECQ    DI
+	JNZ     store
+	CMPQ    CX, $0x00
+	JG      rows
+	MOVQ    size+24(FP), DI
+	ADDQ    DI, w+16(FP)
+	ADDQ    $0x00000040, out+0(FP)
+	SUBQ    $0x00000010, rows+72(FP)
+	JG      strips
+	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
+	VZEROUPPER
+	RET
 
-same1:
-	DECQ AX
-	JNZ  store1
-	ADDQ $0x40, out+0(FP)
-	SUBQ $0x10, rows+72(FP)
-	JLE  done
-	MOVQ size+24(FP), CX
-	LEAQ (CX)(CX*1), CX
-	ADDQ CX, w+16(FP)
-	JMP  strips
+// func dotQ41Q80AMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+// Requires: AVX, AVX512BW, AVX512F, BMI2, CMOV, MMX+
+TEXT ·dotQ41Q80AMX(SB), NOSPLIT, $40-80
+	MOVQ scratch+40(FP), R9
+	MOVQ $0x00000040, R10
+	MOVQ tokens+64(FP), AX
+	LEAQ shapes16x32<>+0(SB), R8
+	CMPQ AX, $0x08
+	JG   many
+	LEAQ shapes8x32<>+0(SB), R8
 
-done:
+many:
+	LONG $0x4978c2c4; LONG $0x00002084; BYTE $0x00; BYTE $0x00 // LDTILECFG [r8+0]
+	VPXORD       Z0, Z0, Z0
+	MOVQ         $0x00000020, R13
+	MOVL         $0x0f0f0f0f, AX
+	VPBROADCASTD AX, Z1
+
+strips:
+	MOVQ blocks+56(FP), CX
+	MOVQ CX, (SP)
+	MOVQ x+32(FP), DX
+	MOVQ w+16(FP), AX
+	MOVQ tokens+64(FP), CX
+	LEAQ 40960(R9), BX
+	MOVQ DX, R8
+
+clear:
+	VMOVDQA64 Z0, (BX)
+	VMOVDQA64 Z0, 64(BX)
+	VMOVDQA64 Z0, 128(BX)
+	VMOVDQA64 Z0, 192(BX)
+	VMOVDQA64 Z0, 256(BX)
+	VMOVDQA64 Z0, 320(BX)
+	VMOVDQA64 Z0, 384(BX)
+	VMOVDQA64 Z0, 448(BX)
+	VMOVDQA64 Z0, 512(BX)
+	VMOVDQA64 Z0, 576(BX)
+	VMOVDQA64 Z0, 640(BX)
+	VMOVDQA64 Z0, 704(BX)
+	VMOVDQA64 Z0, 768(BX)
+	VMOVDQA64 Z0, 832(BX)
+	VMOVDQA64 Z0, 896(BX)
+	VMOVDQA64 Z0, 960(BX)
+	ADDQ      $0x00000400, BX
+	SUBQ      $0x10, CX
+	JG        clear
+
+	// The weights of a chunk of blocks.
+chunk:
+	MOVQ    $0x00000010, SI
+	CMPQ    SI, (SP)
+	CMOVQGT (SP), SI
+	MOVQ    SI, 16(SP)
+	LEAQ    4096(R9), R12
+
+unfold:
+	PREFETCHT0 3072(AX)
+	PREFETCHT0 3136(AX)
+	PREFETCHT0 3200(AX)
+	PREFETCHT0 3264(AX)
+	PREFETCHT0 3328(AX)
+	VPANDD     (AX), Z1, Z2
+	VMOVDQA64  Z2, (R12)
+	VPANDD     64(AX), Z1, Z2
+	VMOVDQA64  Z2, 64(R12)
+	VPANDD     128(AX), Z1, Z2
+	VMOVDQA64  Z2, 128(R12)
+	VPANDD     192(AX), Z1, Z2
+	VMOVDQA64  Z2, 192(R12)
+	VPSRLW     $0x04, (AX), Z2
+	VPANDD     Z1, Z2, Z2
+	VMOVDQA64  Z2, 256(R12)
+	VPSRLW     $0x04, 64(AX), Z2
+	VPANDD     Z1, Z2, Z2
+	VMOVDQA64  Z2, 320(R12)
+	VPSRLW     $0x04, 128(AX), Z2
+	VPANDD     Z1, Z2, Z2
+	VMOVDQA64  Z2, 384(R12)
+	VPSRLW     $0x04, 192(AX), Z2
+	VPANDD     Z1, Z2, Z2
+	VMOVDQA64  Z2, 448(R12)
+	VCVTPH2PS  256(AX), Z2
+	VCVTPH2PS  288(AX), Z3
+	VMOVAPS    Z3, 576(R12)
+	VMOVAPS    Z2, 512(R12)
+	ADDQ       $0x00000140, AX
+	ADDQ       $0x00000280, R12
+	DECQ       SI
+	JNZ        unfold
+
+	// Products of a tile of tokens with the chunk.
+	MOVQ tokens+64(FP), CX
+	LEAQ 40960(R9), BX
+	MOVQ DX, R8
+	MOVQ R8, DI
+
+tile:
+	MOVQ DI, R8
+	LEAQ 4096(R9), R12
+	LEAQ 24576(R9), R11
+	MOVQ 16(SP), SI
+
+products:
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
+	LONG $0x4b7b82c4; LONG $0x000028a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r13+0]
+	LONG $0x4b7b82c4; LONG $0x000014b4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm6, [r12+r10+0]
+	LONG $0x5e4be2c4; BYTE $0xc4 // TDPBSSD tmm0, tmm4, tmm6
+	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
+	ADDQ $0x00000280, R8
+	ADDQ $0x00000280, R12
+	ADDQ $0x00000400, R11
+	DECQ SI
+	JZ   made
+	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO tmm1
+	LONG $0x4b7b82c4; LONG $0x000028ac; BYTE $0x00; BYTE $0x00 // TILELOADD tmm5, [r8+r13+0]
+	LONG $0x4b7b82c4; LONG $0x000014bc; BYTE $0x00; BYTE $0x00 // TILELOADD tmm7, [r12+r10+0]
+	LONG $0x5e43e2c4; BYTE $0xcd // TDPBSSD tmm1, tmm5, tmm7
+	LONG $0x4b7a82c4; LONG $0x0000138c; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm1
+	ADDQ $0x00000280, R8
+	ADDQ $0x00000280, R12
+	ADDQ $0x00000400, R11
+	DECQ SI
+	JNZ  products
+
+made:
+	// Their float steps.
+	MOVQ    DI, R8
+	LEAQ    4096(R9), R12
+	LEAQ    24576(R9), R11
+	MOVQ    16(SP), SI
+	VMOVAPS (BX), Z2
+	VMOVAPS 64(BX), Z3
+	VMOVAPS 128(BX), Z4
+	VMOVAPS 192(BX), Z5
+	VMOVAPS 256(BX), Z6
+	VMOVAPS 320(BX), Z7
+	VMOVAPS 384(BX), Z8
+	VMOVAPS 448(BX), Z9
+	VMOVAPS 512(BX), Z10
+	VMOVAPS 576(BX), Z11
+	VMOVAPS 640(BX), Z12
+	VMOVAPS 704(BX), Z13
+	VMOVAPS 768(BX), Z14
+	VMOVAPS 832(BX), Z15
+	VMOVAPS 896(BX), Z16
+	VMOVAPS 960(BX), Z17
+
+block:
+	VMOVAPS          512(R12), Z18
+	VMOVAPS          576(R12), Z19
+	VCVTDQ2PS        (R11), Z20
+	VMULPS.BCST      512(R8), Z18, Z21
+	VFMADD231PS      Z20, Z21, Z2
+	VMULPS.BCST      512(R8), Z19, Z21
+	VFMADD231PS.BCST 576(R8), Z21, Z2
+	VCVTDQ2PS        64(R11), Z20
+	VMULPS.BCST      516(R8), Z18, Z21
+	VFMADD231PS      Z20, Z21, Z3
+	VMULPS.BCST      516(R8), Z19, Z21
+	VFMADD231PS.BCST 580(R8), Z21, Z3
+	VCVTDQ2PS        128(R11), Z20
+	VMULPS.BCST      520(R8), Z18, Z21
+	VFMADD231PS      Z20, Z21, Z4
+	VMULPS.BCST      520(R8), Z19, Z21
+	VFMADD231PS.BCST 584(R8), Z21, Z4
+	VCVTDQ2PS        192(R11), Z20
+	VMULPS.BCST      524(R8), Z18, Z21
+	VFMADD231PS      Z20, Z21, Z5
+	VMULPS.BCST      524(R8), Z19, Z21
+	VFMADD231PS.BCST 588(R8), Z21, Z5
+	VCVTDQ2PS        256(R11), Z20
+	VMULPS.BCST      528(R8), Z18, Z21
+	VFMADD231PS      Z20, Z21, Z6
+	VMULPS.BCST      528(R8), Z19, Z21
+	VFMADD231PS.BCST 592(R8), Z21, Z6
+	VCVTDQ2PS        320(R11), Z20
+	VMULPS.BCST      532(R8), Z18, Z21
+	VFMADD231PS      Z20, Z21, Z7
+	VMULPS.BCST      532(R8), Z19, Z21
+	VFMADD231PS.BCST 596(R8), Z21, Z7
+	VCVTDQ2PS        384(R11), Z20
+	VMULPS.BCST      536(R8), Z18, Z21
+	VFMADD231PS      Z20, Z21, Z8
+	VMULPS.BCST      536(R8), Z19, Z21
+	VFMADD231PS.BCST 600(R8), Z21, Z8
+	VCVTDQ2PS        448(R11), Z20
+	VMULPS.BCST      540(R8), Z18, Z21
+	VFMADD231PS      Z20, Z21, Z9
+	VMULPS.BCST      540(R8), Z19, Z21
+	VFMADD231PS.BCST 604(R8), Z21, Z9
+	CMPQ             CX, $0x08
+	JLE              next
+	VCVTDQ2PS        512(R11), Z20
+	VMULPS.BCST      544(R8), Z18, Z21
+	VFMADD231PS      Z20, Z21, Z10
+	VMULPS.BCST      544(R8), Z19, Z21
+	VFMADD231PS.BCST 608(R8), Z21, Z10
+	VCVTDQ2PS        576(R11), Z20
+	VMULPS.BCST      548(R8), Z18, Z21
+	VFMADD231PS      Z20, Z21, Z11
+	VMULPS.BCST      548(R8), Z19, Z21
+	VFMADD231PS.BCST 612(R8), Z21, Z11
+	VCVTDQ2PS        640(R11), Z20
+	VMULPS.BCST      552(R8), Z18, Z21
+	VFMADD231PS      Z20, Z21, Z12
+	VMULPS.BCST      552(R8), Z19, Z21
+	VFMADD231PS.BCST 616(R8), Z21, Z12
+	VCVTDQ2PS        704(R11), Z20
+	VMULPS.BCST      556(R8), Z18, Z21
+	VFMADD231PS      Z20, Z21, Z13
+	VMULPS.BCST      556(R8), Z19, Z21
+	VFMADD231PS.BCST 620(R8), Z21, Z13
+	VCVTDQ2PS        768(R11), Z20
+	VMULPS.BCST      560(R8), Z18, Z21
+	VFMADD231PS      Z20, Z21, Z14
+	VMULPS.BCST      560(R8), Z19, Z21
+	VFMADD231PS.BCST 624(R8), Z21, Z14
+	VCVTDQ2PS        832(R11), Z20
+	VMULPS.BCST      564(R8), Z18, Z21
+	VFMADD231PS      Z20, Z21, Z15
+	VMULPS.BCST      564(R8), Z19, Z21
+	VFMADD231PS.BCST 628(R8), Z21, Z15
+	VCVTDQ2PS        896(R11), Z20
+	VMULPS.BCST      568(R8), Z18, Z21
+	VFMADD231PS      Z20, Z21, Z16
+	VMULPS.BCST      568(R8), Z19, Z21
+	VFMADD231PS.BCST 632(R8), Z21, Z16
+	VCVTDQ2PS        960(R11), Z20
+	VMULPS.BCST      572(R8), Z18, Z18
+	VFMADD231PS      Z20, Z18, Z17
+	VMULPS.BCST      572(R8), Z19, Z18
+	VFMADD231PS.BCST 636(R8), Z18, Z17
+
+next:
+	ADDQ    $0x00000280, R8
+	ADDQ    $0x00000280, R12
+	ADDQ    $0x00000400, R11
+	DECQ    SI
+	JNZ     block
+	VMOVAPS Z2, (BX)
+	VMOVAPS Z3, 64(BX)
+	VMOVAPS Z4, 128(BX)
+	VMOVAPS Z5, 192(BX)
+	VMOVAPS Z6, 256(BX)
+	VMOVAPS Z7, 320(BX)
+	VMOVAPS Z8, 384(BX)
+	VMOVAPS Z9, 448(BX)
+	VMOVAPS Z10, 512(BX)
+	VMOVAPS Z11, 576(BX)
+	VMOVAPS Z12, 640(BX)
+	VMOVAPS Z13, 704(BX)
+	VMOVAPS Z14, 768(BX)
+	VMOVAPS Z15, 832(BX)
+	VMOVAPS Z16, 896(BX)
+	VMOVAPS Z17, 960(BX)
+	ADDQ    $0x00000400, BX
+	ADDQ    step+48(FP), DI
+	SUBQ    $0x10, CX
+	JG      tile
+	MOVQ    16(SP), SI
+	SUBQ    SI, (SP)
+	IMUL3Q  $0x00000280, SI, SI
+	ADDQ    SI, DX
+	CMPQ    (SP), $0x00
+	JG      chunk
+
+	// Store the sums of the strips' rows, every NaN as the same one.
+	MOVQ rows+72(FP), DI
+	CMPQ DI, $0x00000010
+	JLE  fewer
+	MOVQ $0x00000010, DI
+
+fewer:
+	MOVQ         $-1, AX
+	BZHIQ        DI, AX, AX
+	KMOVW        AX, K1
+	SHRQ         $0x10, AX
+	MOVL         $0x7fc00000, AX
+	VPBROADCASTD AX, Z2
+	MOVQ         stride+8(FP), SI
+	MOVQ         out+0(FP), AX
+	MOVQ         tokens+64(FP), CX
+	LEAQ         40960(R9), BX
+	MOVQ         DX, R8
+
+rows:
+	MOVQ    $0x00000010, DI
+	CMPQ    DI, CX
+	CMOVQGT CX, DI
+	SUBQ    DI, CX
+
+store:
+	VMOVAPS (BX), Z3
+	VCMPPS  $0x03, Z3, Z3, K2
+	VMOVAPS Z2, K2, Z3
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    SI, AX
+	ADDQ    $0x40, BX
+	DECQ    DI
+	JNZ     store
+	CMPQ    CX, $0x00
+	JG      rows
+	MOVQ    size+24(FP), DI
+	ADDQ    DI, w+16(FP)
+	ADDQ    $0x00000040, out+0(FP)
+	SUBQ    $0x00000010, rows+72(FP)
+	JG      strips
+	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
+	VZEROUPPER
+	RET
+
+// func dotQ50Q80AMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+// Requires: AVX, AVX512BW, AVX512F, BMI2, CMOV, MMX+
+TEXT ·dotQ50Q80AMX(SB), NOSPLIT, $40-80
+	MOVQ scratch+40(FP), R9
+	MOVQ $0x00000040, R10
+	MOVQ tokens+64(FP), AX
+	LEAQ shapes16x32<>+0(SB), R8
+	CMPQ AX, $0x08
+	JG   many
+	LEAQ shapes8x32<>+0(SB), R8
+
+many:
+	LONG $0x4978c2c4; LONG $0x00002084; BYTE $0x00; BYTE $0x00 // LDTILECFG [r8+0]
+	VPXORD       Z0, Z0, Z0
+	MOVQ         $0x00000020, R13
+	MOVL         $0x0f0f0f0f, AX
+	VPBROADCASTD AX, Z1
+	MOVL         $0x10101010, AX
+	VPBROADCASTD AX, Z2
+	MOVL         $0x10101010, AX
+	VPBROADCASTD AX, Z3
+
+strips:
+	MOVQ blocks+56(FP), CX
+	MOVQ CX, (SP)
+	MOVQ x+32(FP), DX
+	MOVQ w+16(FP), AX
+	MOVQ AX, SI
+	SHLQ $0x05, CX
+	ADDQ $0x3f, CX
+	ANDQ $-64, CX
+	ADDQ CX, AX
+	MOVQ tokens+64(FP), CX
+	LEAQ 40960(R9), BX
+	MOVQ DX, R8
+
+clear:
+	VMOVDQA64 Z0, (BX)
+	VMOVDQA64 Z0, 64(BX)
+	VMOVDQA64 Z0, 128(BX)
+	VMOVDQA64 Z0, 192(BX)
+	VMOVDQA64 Z0, 256(BX)
+	VMOVDQA64 Z0, 320(BX)
+	VMOVDQA64 Z0, 384(BX)
+	VMOVDQA64 Z0, 448(BX)
+	VMOVDQA64 Z0, 512(BX)
+	VMOVDQA64 Z0, 576(BX)
+	VMOVDQA64 Z0, 640(BX)
+	VMOVDQA64 Z0, 704(BX)
+	VMOVDQA64 Z0, 768(BX)
+	VMOVDQA64 Z0, 832(BX)
+	VMOVDQA64 Z0, 896(BX)
+	VMOVDQA64 Z0, 960(BX)
+	ADDQ      $0x00000400, BX
+	SUBQ      $0x10, CX
+	JG        clear
+
+	// The weights of a chunk of blocks.
+chunk:
+	MOVQ    $0x00000010, DI
+	CMPQ    DI, (SP)
+	CMOVQGT (SP), DI
+	MOVQ    DI, 16(SP)
+	LEAQ    4096(R9), R12
+
+unfold:
+	PREFETCHT0 3072(AX)
+	PREFETCHT0 3136(AX)
+	PREFETCHT0 3200(AX)
+	PREFETCHT0 3264(AX)
+	PREFETCHT0 3328(AX)
+	PREFETCHT0 3392(AX)
+	VPSLLW     $0x04, 256(AX), Z4
+	VPANDD     Z2, Z4, Z4
+	VPTERNLOGD $0xf8, (AX), Z1, Z4
+	VPSUBB     Z3, Z4, Z4
+	VMOVDQA64  Z4, (R12)
+	VPSLLW     $0x03, 256(AX), Z4
+	VPANDD     Z2, Z4, Z4
+	VPTERNLOGD $0xf8, 64(AX), Z1, Z4
+	VPSUBB     Z3, Z4, Z4
+	VMOVDQA64  Z4, 64(R12)
+	VPSLLW     $0x02, 256(AX), Z4
+	VPANDD     Z2, Z4, Z4
+	VPTERNLOGD $0xf8, 128(AX), Z1, Z4
+	VPSUBB     Z3, Z4, Z4
+	VMOVDQA64  Z4, 128(R12)
+	VPSLLW     $0x01, 256(AX), Z4
+	VPANDD     Z2, Z4, Z4
+	VPTERNLOGD $0xf8, 192(AX), Z1, Z4
+	VPSUBB     Z3, Z4, Z4
+	VMOVDQA64  Z4, 192(R12)
+	VPANDD     256(AX), Z2, Z4
+	VPSRLW     $0x04, (AX), Z5
+	VPTERNLOGD $0xf8, Z5, Z1, Z4
+	VPSUBB     Z3, Z4, Z4
+	VMOVDQA64  Z4, 256(R12)
+	VPSRLW     $0x01, 256(AX), Z4
+	VPANDD     Z2, Z4, Z4
+	VPSRLW     $0x04, 64(AX), Z5
+	VPTERNLOGD $0xf8, Z5, Z1, Z4
+	VPSUBB     Z3, Z4, Z4
+	VMOVDQA64  Z4, 320(R12)
+	VPSRLW     $0x02, 256(AX), Z4
+	VPANDD     Z2, Z4, Z4
+	VPSRLW     $0x04, 128(AX), Z5
+	VPTERNLOGD $0xf8, Z5, Z1, Z4
+	VPSUBB     Z3, Z4, Z4
+	VMOVDQA64  Z4, 384(R12)
+	VPSRLW     $0x03, 256(AX), Z4
+	VPANDD     Z2, Z4, Z4
+	VPSRLW     $0x04, 192(AX), Z5
+	VPTERNLOGD $0xf8, Z5, Z1, Z4
+	VPSUBB     Z3, Z4, Z4
+	VMOVDQA64  Z4, 448(R12)
+	VCVTPH2PS  (SI), Z4
+	ADDQ       $0x20, SI
+	VMOVAPS    Z4, 512(R12)
+	ADDQ       $0x00000140, AX
+	ADDQ       $0x00000280, R12
+	DECQ       DI
+	JNZ        unfold
+
+	// Products of a tile of tokens with the chunk.
+	MOVQ tokens+64(FP), CX
+	LEAQ 40960(R9), BX
+	MOVQ DX, R8
+	MOVQ R8, R14
+
+tile:
+	MOVQ R14, R8
+	LEAQ 4096(R9), R12
+	LEAQ 24576(R9), R11
+	MOVQ 16(SP), DI
+
+products:
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
+	LONG $0x4b7b82c4; LONG $0x000028a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r13+0]
+	LONG $0x4b7b82c4; LONG $0x000014b4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm6, [r12+r10+0]
+	LONG $0x5e4be2c4; BYTE $0xc4 // TDPBSSD tmm0, tmm4, tmm6
+	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
+	ADDQ $0x00000280, R8
+	ADDQ $0x00000280, R12
+	ADDQ $0x00000400, R11
+	DECQ DI
+	JZ   made
+	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO tmm1
+	LONG $0x4b7b82c4; LONG $0x000028ac; BYTE $0x00; BYTE $0x00 // TILELOADD tmm5, [r8+r13+0]
+	LONG $0x4b7b82c4; LONG $0x000014bc; BYTE $0x00; BYTE $0x00 // TILELOADD tmm7, [r12+r10+0]
+	LONG $0x5e43e2c4; BYTE $0xcd // TDPBSSD tmm1, tmm5, tmm7
+	LONG $0x4b7a82c4; LONG $0x0000138c; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm1
+	ADDQ $0x00000280, R8
+	ADDQ $0x00000280, R12
+	ADDQ $0x00000400, R11
+	DECQ DI
+	JNZ  products
+
+made:
+	// Their float steps.
+	MOVQ    R14, R8
+	LEAQ    4096(R9), R12
+	LEAQ    24576(R9), R11
+	MOVQ    16(SP), DI
+	VMOVAPS (BX), Z4
+	VMOVAPS 64(BX), Z5
+	VMOVAPS 128(BX), Z6
+	VMOVAPS 192(BX), Z7
+	VMOVAPS 256(BX), Z8
+	VMOVAPS 320(BX), Z9
+	VMOVAPS 384(BX), Z10
+	VMOVAPS 448(BX), Z11
+	VMOVAPS 512(BX), Z12
+	VMOVAPS 576(BX), Z13
+	VMOVAPS 640(BX), Z14
+	VMOVAPS 704(BX), Z15
+	VMOVAPS 768(BX), Z16
+	VMOVAPS 832(BX), Z17
+	VMOVAPS 896(BX), Z18
+	VMOVAPS 960(BX), Z19
+
+block:
+	VMOVAPS     512(R12), Z20
+	VCVTDQ2PS   (R11), Z21
+	VMULPS.BCST 512(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z4
+	VCVTDQ2PS   64(R11), Z21
+	VMULPS.BCST 516(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z5
+	VCVTDQ2PS   128(R11), Z21
+	VMULPS.BCST 520(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z6
+	VCVTDQ2PS   192(R11), Z21
+	VMULPS.BCST 524(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z7
+	VCVTDQ2PS   256(R11), Z21
+	VMULPS.BCST 528(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z8
+	VCVTDQ2PS   320(R11), Z21
+	VMULPS.BCST 532(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z9
+	VCVTDQ2PS   384(R11), Z21
+	VMULPS.BCST 536(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z10
+	VCVTDQ2PS   448(R11), Z21
+	VMULPS.BCST 540(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z11
+	CMPQ        CX, $0x08
+	JLE         next
+	VCVTDQ2PS   512(R11), Z21
+	VMULPS.BCST 544(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z12
+	VCVTDQ2PS   576(R11), Z21
+	VMULPS.BCST 548(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z13
+	VCVTDQ2PS   640(R11), Z21
+	VMULPS.BCST 552(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z14
+	VCVTDQ2PS   704(R11), Z21
+	VMULPS.BCST 556(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z15
+	VCVTDQ2PS   768(R11), Z21
+	VMULPS.BCST 560(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z16
+	VCVTDQ2PS   832(R11), Z21
+	VMULPS.BCST 564(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z17
+	VCVTDQ2PS   896(R11), Z21
+	VMULPS.BCST 568(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z18
+	VCVTDQ2PS   960(R11), Z21
+	VMULPS.BCST 572(R8), Z20, Z20
+	VFMADD231PS Z21, Z20, Z19
+
+next:
+	ADDQ    $0x00000280, R8
+	ADDQ    $0x00000280, R12
+	ADDQ    $0x00000400, R11
+	DECQ    DI
+	JNZ     block
+	VMOVAPS Z4, (BX)
+	VMOVAPS Z5, 64(BX)
+	VMOVAPS Z6, 128(BX)
+	VMOVAPS Z7, 192(BX)
+	VMOVAPS Z8, 256(BX)
+	VMOVAPS Z9, 320(BX)
+	VMOVAPS Z10, 384(BX)
+	VMOVAPS Z11, 448(BX)
+	VMOVAPS Z12, 512(BX)
+	VMOVAPS Z13, 576(BX)
+	VMOVAPS Z14, 640(BX)
+	VMOVAPS Z15, 704(BX)
+	VMOVAPS Z16, 768(BX)
+	VMOVAPS Z17, 832(BX)
+	VMOVAPS Z18, 896(BX)
+	VMOVAPS Z19, 960(BX)
+	ADDQ    $0x00000400, BX
+	ADDQ    step+48(FP), R14
+	SUBQ    $0x10, CX
+	JG      tile
+	MOVQ    16(SP), DI
+	SUBQ    DI, (SP)
+	IMUL3Q  $0x00000280, DI, DI
+	ADDQ    DI, DX
+	CMPQ    (SP), $0x00
+	JG      chunk
+
+	// Store the sums of the strips' rows, every NaN as the same one.
+	MOVQ rows+72(FP), DI
+	CMPQ DI, $0x00000010
+	JLE  fewer
+	MOVQ $0x00000010, DI
+
+fewer:
+	MOVQ         $-1, AX
+	BZHIQ        DI, AX, AX
+	KMOVW        AX, K1
+	SHRQ         $0x10, AX
+	MOVL         $0x7fc00000, AX
+	VPBROADCASTD AX, Z4
+	MOVQ         stride+8(FP), SI
+	MOVQ         out+0(FP), AX
+	MOVQ         tokens+64(FP), CX
+	LEAQ         40960(R9), BX
+	MOVQ         DX, R8
+
+rows:
+	MOVQ    $0x00000010, DI
+	CMPQ    DI, CX
+	CMOVQGT CX, DI
+	SUBQ    DI, CX
+
+store:
+	VMOVAPS (BX), Z5
+	VCMPPS  $0x03, Z5, Z5, K2
+	VMOVAPS Z4, K2, Z5
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    SI, AX
+	ADDQ    $0x40, BX
+	DECQ    DI
+	JNZ     store
+	CMPQ    CX, $0x00
+	JG      rows
+	MOVQ    size+24(FP), DI
+	ADDQ    DI, w+16(FP)
+	ADDQ    $0x00000040, out+0(FP)
+	SUBQ    $0x00000010, rows+72(FP)
+	JG      strips
+	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
+	VZEROUPPER
+	RET
+
+// func dotQ51Q80AMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+// Requires: AVX, AVX512BW, AVX512F, BMI2, CMOV, MMX+
+TEXT ·dotQ51Q80AMX(SB), NOSPLIT, $40-80
+	MOVQ scratch+40(FP), R9
+	MOVQ $0x00000040, R10
+	MOVQ tokens+64(FP), AX
+	LEAQ shapes16x32<>+0(SB), R8
+	CMPQ AX, $0x08
+	JG   many
+	LEAQ shapes8x32<>+0(SB), R8
+
+many:
+	LONG $0x4978c2c4; LONG $0x00002084; BYTE $0x00; BYTE $0x00 // LDTILECFG [r8+0]
+	VPXORD       Z0, Z0, Z0
+	MOVQ         $0x00000020, R13
+	MOVL         $0x0f0f0f0f, AX
+	VPBROADCASTD AX, Z1
+	MOVL         $0x10101010, AX
+	VPBROADCASTD AX, Z2
+
+strips:
+	MOVQ blocks+56(FP), CX
+	MOVQ CX, (SP)
+	MOVQ x+32(FP), DX
+	MOVQ w+16(FP), AX
+	MOVQ tokens+64(FP), CX
+	LEAQ 40960(R9), BX
+	MOVQ DX, R8
+
+clear:
+	VMOVDQA64 Z0, (BX)
+	VMOVDQA64 Z0, 64(BX)
+	VMOVDQA64 Z0, 128(BX)
+	VMOVDQA64 Z0, 192(BX)
+	VMOVDQA64 Z0, 256(BX)
+	VMOVDQA64 Z0, 320(BX)
+	VMOVDQA64 Z0, 384(BX)
+	VMOVDQA64 Z0, 448(BX)
+	VMOVDQA64 Z0, 512(BX)
+	VMOVDQA64 Z0, 576(BX)
+	VMOVDQA64 Z0, 640(BX)
+	VMOVDQA64 Z0, 704(BX)
+	VMOVDQA64 Z0, 768(BX)
+	VMOVDQA64 Z0, 832(BX)
+	VMOVDQA64 Z0, 896(BX)
+	VMOVDQA64 Z0, 960(BX)
+	ADDQ      $0x00000400, BX
+	SUBQ      $0x10, CX
+	JG        clear
+
+	// The weights of a chunk of blocks.
+chunk:
+	MOVQ    $0x00000010, SI
+	CMPQ    SI, (SP)
+	CMOVQGT (SP), SI
+	MOVQ    SI, 16(SP)
+	LEAQ    4096(R9), R12
+
+unfold:
+	PREFETCHT0 3072(AX)
+	PREFETCHT0 3136(AX)
+	PREFETCHT0 3200(AX)
+	PREFETCHT0 3264(AX)
+	PREFETCHT0 3328(AX)
+	PREFETCHT0 3392(AX)
+	VPSLLW     $0x04, 256(AX), Z3
+	VPANDD     Z2, Z3, Z3
+	VPTERNLOGD $0xf8, (AX), Z1, Z3
+	VMOVDQA64  Z3, (R12)
+	VPSLLW     $0x03, 256(AX), Z3
+	VPANDD     Z2, Z3, Z3
+	VPTERNLOGD $0xf8, 64(AX), Z1, Z3
+	VMOVDQA64  Z3, 64(R12)
+	VPSLLW     $0x02, 256(AX), Z3
+	VPANDD     Z2, Z3, Z3
+	VPTERNLOGD $0xf8, 128(AX), Z1, Z3
+	VMOVDQA64  Z3, 128(R12)
+	VPSLLW     $0x01, 256(AX), Z3
+	VPANDD     Z2, Z3, Z3
+	VPTERNLOGD $0xf8, 192(AX), Z1, Z3
+	VMOVDQA64  Z3, 192(R12)
+	VPANDD     256(AX), Z2, Z3
+	VPSRLW     $0x04, (AX), Z4
+	VPTERNLOGD $0xf8, Z4, Z1, Z3
+	VMOVDQA64  Z3, 256(R12)
+	VPSRLW     $0x01, 256(AX), Z3
+	VPANDD     Z2, Z3, Z3
+	VPSRLW     $0x04, 64(AX), Z4
+	VPTERNLOGD $0xf8, Z4, Z1, Z3
+	VMOVDQA64  Z3, 320(R12)
+	VPSRLW     $0x02, 256(AX), Z3
+	VPANDD     Z2, Z3, Z3
+	VPSRLW     $0x04, 128(AX), Z4
+	VPTERNLOGD $0xf8, Z4, Z1, Z3
+	VMOVDQA64  Z3, 384(R12)
+	VPSRLW     $0x03, 256(AX), Z3
+	VPANDD     Z2, Z3, Z3
+	VPSRLW     $0x04, 192(AX), Z4
+	VPTERNLOGD $0xf8, Z4, Z1, Z3
+	VMOVDQA64  Z3, 448(R12)
+	VCVTPH2PS  320(AX), Z3
+	VCVTPH2PS  352(AX), Z4
+	VMOVAPS    Z4, 576(R12)
+	VMOVAPS    Z3, 512(R12)
+	ADDQ       $0x00000180, AX
+	ADDQ       $0x00000280, R12
+	DECQ       SI
+	JNZ        unfold
+
+	// Products of a tile of tokens with the chunk.
+	MOVQ tokens+64(FP), CX
+	LEAQ 40960(R9), BX
+	MOVQ DX, R8
+	MOVQ R8, DI
+
+tile:
+	MOVQ DI, R8
+	LEAQ 4096(R9), R12
+	LEAQ 24576(R9), R11
+	MOVQ 16(SP), SI
+
+products:
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
+	LONG $0x4b7b82c4; LONG $0x000028a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r13+0]
+	LONG $0x4b7b82c4; LONG $0x000014b4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm6, [r12+r10+0]
+	LONG $0x5e4be2c4; BYTE $0xc4 // TDPBSSD tmm0, tmm4, tmm6
+	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
+	ADDQ $0x00000280, R8
+	ADDQ $0x00000280, R12
+	ADDQ $0x00000400, R11
+	DECQ SI
+	JZ   made
+	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO tmm1
+	LONG $0x4b7b82c4; LONG $0x000028ac; BYTE $0x00; BYTE $0x00 // TILELOADD tmm5, [r8+r13+0]
+	LONG $0x4b7b82c4; LONG $0x000014bc; BYTE $0x00; BYTE $0x00 // TILELOADD tmm7, [r12+r10+0]
+	LONG $0x5e43e2c4; BYTE $0xcd // TDPBSSD tmm1, tmm5, tmm7
+	LONG $0x4b7a82c4; LONG $0x0000138c; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm1
+	ADDQ $0x00000280, R8
+	ADDQ $0x00000280, R12
+	ADDQ $0x00000400, R11
+	DECQ SI
+	JNZ  products
+
+made:
+	// Their float steps.
+	MOVQ    DI, R8
+	LEAQ    4096(R9), R12
+	LEAQ    24576(R9), R11
+	MOVQ    16(SP), SI
+	VMOVAPS (BX), Z3
+	VMOVAPS 64(BX), Z4
+	VMOVAPS 128(BX), Z5
+	VMOVAPS 192(BX), Z6
+	VMOVAPS 256(BX), Z7
+	VMOVAPS 320(BX), Z8
+	VMOVAPS 384(BX), Z9
+	VMOVAPS 448(BX), Z10
+	VMOVAPS 512(BX), Z11
+	VMOVAPS 576(BX), Z12
+	VMOVAPS 640(BX), Z13
+	VMOVAPS 704(BX), Z14
+	VMOVAPS 768(BX), Z15
+	VMOVAPS 832(BX), Z16
+	VMOVAPS 896(BX), Z17
+	VMOVAPS 960(BX), Z18
+
+block:
+	VMOVAPS          512(R12), Z19
+	VMOVAPS          576(R12), Z20
+	VCVTDQ2PS        (R11), Z21
+	VMULPS.BCST      512(R8), Z19, Z22
+	VFMADD231PS      Z21, Z22, Z3
+	VMULPS.BCST      512(R8), Z20, Z22
+	VFMADD231PS.BCST 576(R8), Z22, Z3
+	VCVTDQ2PS        64(R11), Z21
+	VMULPS.BCST      516(R8), Z19, Z22
+	VFMADD231PS      Z21, Z22, Z4
+	VMULPS.BCST      516(R8), Z20, Z22
+	VFMADD231PS.BCST 580(R8), Z22, Z4
+	VCVTDQ2PS        128(R11), Z21
+	VMULPS.BCST      520(R8), Z19, Z22
+	VFMADD231PS      Z21, Z22, Z5
+	VMULPS.BCST      520(R8), Z20, Z22
+	VFMADD231PS.BCST 584(R8), Z22, Z5
+	VCVTDQ2PS        192(R11), Z21
+	VMULPS.BCST      524(R8), Z19, Z22
+	VFMADD231PS      Z21, Z22, Z6
+	VMULPS.BCST      524(R8), Z20, Z22
+	VFMADD231PS.BCST 588(R8), Z22, Z6
+	VCVTDQ2PS        256(R11), Z21
+	VMULPS.BCST      528(R8), Z19, Z22
+	VFMADD231PS      Z21, Z22, Z7
+	VMULPS.BCST      528(R8), Z20, Z22
+	VFMADD231PS.BCST 592(R8), Z22, Z7
+	VCVTDQ2PS        320(R11), Z21
+	VMULPS.BCST      532(R8), Z19, Z22
+	VFMADD231PS      Z21, Z22, Z8
+	VMULPS.BCST      532(R8), Z20, Z22
+	VFMADD231PS.BCST 596(R8), Z22, Z8
+	VCVTDQ2PS        384(R11), Z21
+	VMULPS.BCST      536(R8), Z19, Z22
+	VFMADD231PS      Z21, Z22, Z9
+	VMULPS.BCST      536(R8), Z20, Z22
+	VFMADD231PS.BCST 600(R8), Z22, Z9
+	VCVTDQ2PS        448(R11), Z21
+	VMULPS.BCST      540(R8), Z19, Z22
+	VFMADD231PS      Z21, Z22, Z10
+	VMULPS.BCST      540(R8), Z20, Z22
+	VFMADD231PS.BCST 604(R8), Z22, Z10
+	CMPQ             CX, $0x08
+	JLE              next
+	VCVTDQ2PS        512(R11), Z21
+	VMULPS.BCST      544(R8), Z19, Z22
+	VFMADD231PS      Z21, Z22, Z11
+	VMULPS.BCST      544(R8), Z20, Z22
+	VFMADD231PS.BCST 608(R8), Z22, Z11
+	VCVTDQ2PS        576(R11), Z21
+	VMULPS.BCST      548(R8), Z19, Z22
+	VFMADD231PS      Z21, Z22, Z12
+	VMULPS.BCST      548(R8), Z20, Z22
+	VFMADD231PS.BCST 612(R8), Z22, Z12
+	VCVTDQ2PS        640(R11), Z21
+	VMULPS.BCST      552(R8), Z19, Z22
+	VFMADD231PS      Z21, Z22, Z13
+	VMULPS.BCST      552(R8), Z20, Z22
+	VFMADD231PS.BCST 616(R8), Z22, Z13
+	VCVTDQ2PS        704(R11), Z21
+	VMULPS.BCST      556(R8), Z19, Z22
+	VFMADD231PS      Z21, Z22, Z14
+	VMULPS.BCST      556(R8), Z20, Z22
+	VFMADD231PS.BCST 620(R8), Z22, Z14
+	VCVTDQ2PS        768(R11), Z21
+	VMULPS.BCST      560(R8), Z19, Z22
+	VFMADD231PS      Z21, Z22, Z15
+	VMULPS.BCST      560(R8), Z20, Z22
+	VFMADD231PS.BCST 624(R8), Z22, Z15
+	VCVTDQ2PS        832(R11), Z21
+	VMULPS.BCST      564(R8), Z19, Z22
+	VFMADD231PS      Z21, Z22, Z16
+	VMULPS.BCST      564(R8), Z20, Z22
+	VFMADD231PS.BCST 628(R8), Z22, Z16
+	VCVTDQ2PS        896(R11), Z21
+	VMULPS.BCST      568(R8), Z19, Z22
+	VFMADD231PS      Z21, Z22, Z17
+	VMULPS.BCST      568(R8), Z20, Z22
+	VFMADD231PS.BCST 632(R8), Z22, Z17
+	VCVTDQ2PS        960(R11), Z21
+	VMULPS.BCST      572(R8), Z19, Z19
+	VFMADD231PS      Z21, Z19, Z18
+	VMULPS.BCST      572(R8), Z20, Z19
+	VFMADD231PS.BCST 636(R8), Z19, Z18
+
+next:
+	ADDQ    $0x00000280, R8
+	ADDQ    $0x00000280, R12
+	ADDQ    $0x00000400, R11
+	DECQ    SI
+	JNZ     block
+	VMOVAPS Z3, (BX)
+	VMOVAPS Z4, 64(BX)
+	VMOVAPS Z5, 128(BX)
+	VMOVAPS Z6, 192(BX)
+	VMOVAPS Z7, 256(BX)
+	VMOVAPS Z8, 320(BX)
+	VMOVAPS Z9, 384(BX)
+	VMOVAPS Z10, 448(BX)
+	VMOVAPS Z11, 512(BX)
+	VMOVAPS Z12, 576(BX)
+	VMOVAPS Z13, 640(BX)
+	VMOVAPS Z14, 704(BX)
+	VMOVAPS Z15, 768(BX)
+	VMOVAPS Z16, 832(BX)
+	VMOVAPS Z17, 896(BX)
+	VMOVAPS Z18, 960(BX)
+	ADDQ    $0x00000400, BX
+	ADDQ    step+48(FP), DI
+	SUBQ    $0x10, CX
+	JG      tile
+	MOVQ    16(SP), SI
+	SUBQ    SI, (SP)
+	IMUL3Q  $0x00000280, SI, SI
+	ADDQ    SI, DX
+	CMPQ    (SP), $0x00
+	JG      chunk
+
+	// Store the sums of the strips' rows, every NaN as the same one.
+	MOVQ rows+72(FP), DI
+	CMPQ DI, $0x00000010
+	JLE  fewer
+	MOVQ $0x00000010, DI
+
+fewer:
+	MOVQ         $-1, AX
+	BZHIQ        DI, AX, AX
+	KMOVW        AX, K1
+	SHRQ         $0x10, AX
+	MOVL         $0x7fc00000, AX
+	VPBROADCASTD AX, Z3
+	MOVQ         stride+8(FP), SI
+	MOVQ         out+0(FP), AX
+	MOVQ         tokens+64(FP), CX
+	LEAQ         40960(R9), BX
+	MOVQ         DX, R8
+
+rows:
+	MOVQ    $0x00000010, DI
+	CMPQ    DI, CX
+	CMOVQGT CX, DI
+	SUBQ    DI, CX
+
+store:
+	VMOVAPS (BX), Z4
+	VCMPPS  $0x03, Z4, Z4, K2
+	VMOVAPS Z3, K2, Z4
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    SI, AX
+	ADDQ    $0x40, BX
+	DECQ    DI
+	JNZ     store
+	CMPQ    CX, $0x00
+	JG      rows
+	MOVQ    size+24(FP), DI
+	ADDQ    DI, w+16(FP)
+	ADDQ    $0x00000040, out+0(FP)
+	SUBQ    $0x00000010, rows+72(FP)
+	JG      strips
+	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
+	VZEROUPPER
+	RET
+
+// func dotQ80Q80AMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+// Requires: AVX, AVX512BW, AVX512F, BMI2, CMOV, MMX+
+TEXT ·dotQ80Q80AMX(SB), NOSPLIT, $40-80
+	MOVQ scratch+40(FP), R9
+	MOVQ $0x00000040, R10
+	MOVQ tokens+64(FP), AX
+	LEAQ shapes16x32<>+0(SB), R8
+	CMPQ AX, $0x08
+	JG   many
+	LEAQ shapes8x32<>+0(SB), R8
+
+many:
+	LONG $0x4978c2c4; LONG $0x00002084; BYTE $0x00; BYTE $0x00 // LDTILECFG [r8+0]
+	VPXORD       Z0, Z0, Z0
+	MOVQ         $0x00000020, R13
+	MOVL         $0x80808080, AX
+	VPBROADCASTD AX, Z1
+	MOVL         $0x80808080, AX
+	VPBROADCASTD AX, Z2
+
+strips:
+	MOVQ blocks+56(FP), CX
+	MOVQ CX, (SP)
+	MOVQ x+32(FP), DX
+	MOVQ w+16(FP), AX
+	MOVQ AX, SI
+	SHLQ $0x05, CX
+	ADDQ $0x3f, CX
+	ANDQ $-64, CX
+	ADDQ CX, AX
+	MOVQ tokens+64(FP), CX
+	LEAQ 40960(R9), BX
+	MOVQ DX, R8
+
+clear:
+	VMOVDQA64 Z0, (BX)
+	VMOVDQA64 Z0, 64(BX)
+	VMOVDQA64 Z0, 128(BX)
+	VMOVDQA64 Z0, 192(BX)
+	VMOVDQA64 Z0, 256(BX)
+	VMOVDQA64 Z0, 320(BX)
+	VMOVDQA64 Z0, 384(BX)
+	VMOVDQA64 Z0, 448(BX)
+	VMOVDQA64 Z0, 512(BX)
+	VMOVDQA64 Z0, 576(BX)
+	VMOVDQA64 Z0, 640(BX)
+	VMOVDQA64 Z0, 704(BX)
+	VMOVDQA64 Z0, 768(BX)
+	VMOVDQA64 Z0, 832(BX)
+	VMOVDQA64 Z0, 896(BX)
+	VMOVDQA64 Z0, 960(BX)
+	ADDQ      $0x00000400, BX
+	SUBQ      $0x10, CX
+	JG        clear
+
+	// The weights of a chunk of blocks.
+chunk:
+	MOVQ    $0x00000010, DI
+	CMPQ    DI, (SP)
+	CMOVQGT (SP), DI
+	MOVQ    DI, 16(SP)
+	LEAQ    4096(R9), R12
+
+unfold:
+	PREFETCHT0 3072(AX)
+	PREFETCHT0 3136(AX)
+	PREFETCHT0 3200(AX)
+	PREFETCHT0 3264(AX)
+	PREFETCHT0 3328(AX)
+	PREFETCHT0 3392(AX)
+	PREFETCHT0 3456(AX)
+	PREFETCHT0 3520(AX)
+	PREFETCHT0 3584(AX)
+	VPXORD     (AX), Z1, Z3
+	VPSUBB     Z2, Z3, Z3
+	VMOVDQA64  Z3, (R12)
+	VPXORD     64(AX), Z1, Z3
+	VPSUBB     Z2, Z3, Z3
+	VMOVDQA64  Z3, 64(R12)
+	VPXORD     128(AX), Z1, Z3
+	VPSUBB     Z2, Z3, Z3
+	VMOVDQA64  Z3, 128(R12)
+	VPXORD     192(AX), Z1, Z3
+	VPSUBB     Z2, Z3, Z3
+	VMOVDQA64  Z3, 192(R12)
+	VPXORD     256(AX), Z1, Z3
+	VPSUBB     Z2, Z3, Z3
+	VMOVDQA64  Z3, 256(R12)
+	VPXORD     320(AX), Z1, Z3
+	VPSUBB     Z2, Z3, Z3
+	VMOVDQA64  Z3, 320(R12)
+	VPXORD     384(AX), Z1, Z3
+	VPSUBB     Z2, Z3, Z3
+	VMOVDQA64  Z3, 384(R12)
+	VPXORD     448(AX), Z1, Z3
+	VPSUBB     Z2, Z3, Z3
+	VMOVDQA64  Z3, 448(R12)
+	VCVTPH2PS  (SI), Z3
+	ADDQ       $0x20, SI
+	VMOVAPS    Z3, 512(R12)
+	ADDQ       $0x00000200, AX
+	ADDQ       $0x00000280, R12
+	DECQ       DI
+	JNZ        unfold
+
+	// Products of a tile of tokens with the chunk.
+	MOVQ tokens+64(FP), CX
+	LEAQ 40960(R9), BX
+	MOVQ DX, R8
+	MOVQ R8, R14
+
+tile:
+	MOVQ R14, R8
+	LEAQ 4096(R9), R12
+	LEAQ 24576(R9), R11
+	MOVQ 16(SP), DI
+
+products:
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
+	LONG $0x4b7b82c4; LONG $0x000028a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r13+0]
+	LONG $0x4b7b82c4; LONG $0x000014b4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm6, [r12+r10+0]
+	LONG $0x5e4be2c4; BYTE $0xc4 // TDPBSSD tmm0, tmm4, tmm6
+	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
+	ADDQ $0x00000280, R8
+	ADDQ $0x00000280, R12
+	ADDQ $0x00000400, R11
+	DECQ DI
+	JZ   made
+	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO tmm1
+	LONG $0x4b7b82c4; LONG $0x000028ac; BYTE $0x00; BYTE $0x00 // TILELOADD tmm5, [r8+r13+0]
+	LONG $0x4b7b82c4; LONG $0x000014bc; BYTE $0x00; BYTE $0x00 // TILELOADD tmm7, [r12+r10+0]
+	LONG $0x5e43e2c4; BYTE $0xcd // TDPBSSD tmm1, tmm5, tmm7
+	LONG $0x4b7a82c4; LONG $0x0000138c; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm1
+	ADDQ $0x00000280, R8
+	ADDQ $0x00000280, R12
+	ADDQ $0x00000400, R11
+	DECQ DI
+	JNZ  products
+
+made:
+	// Their float steps.
+	MOVQ    R14, R8
+	LEAQ    4096(R9), R12
+	LEAQ    24576(R9), R11
+	MOVQ    16(SP), DI
+	VMOVAPS (BX), Z3
+	VMOVAPS 64(BX), Z4
+	VMOVAPS 128(BX), Z5
+	VMOVAPS 192(BX), Z6
+	VMOVAPS 256(BX), Z7
+	VMOVAPS 320(BX), Z8
+	VMOVAPS 384(BX), Z9
+	VMOVAPS 448(BX), Z10
+	VMOVAPS 512(BX), Z11
+	VMOVAPS 576(BX), Z12
+	VMOVAPS 640(BX), Z13
+	VMOVAPS 704(BX), Z14
+	VMOVAPS 768(BX), Z15
+	VMOVAPS 832(BX), Z16
+	VMOVAPS 896(BX), Z17
+	VMOVAPS 960(BX), Z18
+
+block:
+	VMOVAPS     512(R12), Z19
+	VCVTDQ2PS   (R11), Z20
+	VMULPS.BCST 512(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z3
+	VCVTDQ2PS   64(R11), Z20
+	VMULPS.BCST 516(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z4
+	VCVTDQ2PS   128(R11), Z20
+	VMULPS.BCST 520(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z5
+	VCVTDQ2PS   192(R11), Z20
+	VMULPS.BCST 524(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z6
+	VCVTDQ2PS   256(R11), Z20
+	VMULPS.BCST 528(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z7
+	VCVTDQ2PS   320(R11), Z20
+	VMULPS.BCST 532(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z8
+	VCVTDQ2PS   384(R11), Z20
+	VMULPS.BCST 536(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z9
+	VCVTDQ2PS   448(R11), Z20
+	VMULPS.BCST 540(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z10
+	CMPQ        CX, $0x08
+	JLE         next
+	VCVTDQ2PS   512(R11), Z20
+	VMULPS.BCST 544(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z11
+	VCVTDQ2PS   576(R11), Z20
+	VMULPS.BCST 548(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z12
+	VCVTDQ2PS   640(R11), Z20
+	VMULPS.BCST 552(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z13
+	VCVTDQ2PS   704(R11), Z20
+	VMULPS.BCST 556(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z14
+	VCVTDQ2PS   768(R11), Z20
+	VMULPS.BCST 560(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z15
+	VCVTDQ2PS   832(R11), Z20
+	VMULPS.BCST 564(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z16
+	VCVTDQ2PS   896(R11), Z20
+	VMULPS.BCST 568(R8), Z19, Z21
+	VFMADD231PS Z20, Z21, Z17
+	VCVTDQ2PS   960(R11), Z20
+	VMULPS.BCST 572(R8), Z19, Z19
+	VFMADD231PS Z20, Z19, Z18
+
+next:
+	ADDQ    $0x00000280, R8
+	ADDQ    $0x00000280, R12
+	ADDQ    $0x00000400, R11
+	DECQ    DI
+	JNZ     block
+	VMOVAPS Z3, (BX)
+	VMOVAPS Z4, 64(BX)
+	VMOVAPS Z5, 128(BX)
+	VMOVAPS Z6, 192(BX)
+	VMOVAPS Z7, 256(BX)
+	VMOVAPS Z8, 320(BX)
+	VMOVAPS Z9, 384(BX)
+	VMOVAPS Z10, 448(BX)
+	VMOVAPS Z11, 512(BX)
+	VMOVAPS Z12, 576(BX)
+	VMOVAPS Z13, 640(BX)
+	VMOVAPS Z14, 704(BX)
+	VMOVAPS Z15, 768(BX)
+	VMOVAPS Z16, 832(BX)
+	VMOVAPS Z17, 896(BX)
+	VMOVAPS Z18, 960(BX)
+	ADDQ    $0x00000400, BX
+	ADDQ    step+48(FP), R14
+	SUBQ    $0x10, CX
+	JG      tile
+	MOVQ    16(SP), DI
+	SUBQ    DI, (SP)
+	IMUL3Q  $0x00000280, DI, DI
+	ADDQ    DI, DX
+	CMPQ    (SP), $0x00
+	JG      chunk
+
+	// Store the sums of the strips' rows, every NaN as the same one.
+	MOVQ rows+72(FP), DI
+	CMPQ DI, $0x00000010
+	JLE  fewer
+	MOVQ $0x00000010, DI
+
+fewer:
+	MOVQ         $-1, AX
+	BZHIQ        DI, AX, AX
+	KMOVW        AX, K1
+	SHRQ         $0x10, AX
+	MOVL         $0x7fc00000, AX
+	VPBROADCASTD AX, Z3
+	MOVQ         stride+8(FP), SI
+	MOVQ         out+0(FP), AX
+	MOVQ         tokens+64(FP), CX
+	LEAQ         40960(R9), BX
+	MOVQ         DX, R8
+
+rows:
+	MOVQ    $0x00000010, DI
+	CMPQ    DI, CX
+	CMOVQGT CX, DI
+	SUBQ    DI, CX
+
+store:
+	VMOVAPS (BX), Z4
+	VCMPPS  $0x03, Z4, Z4, K2
+	VMOVAPS Z3, K2, Z4
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    SI, AX
+	ADDQ    $0x40, BX
+	DECQ    DI
+	JNZ     store
+	CMPQ    CX, $0x00
+	JG      rows
+	MOVQ    size+24(FP), DI
+	ADDQ    DI, w+16(FP)
+	ADDQ    $0x00000040, out+0(FP)
+	SUBQ    $0x00000010, rows+72(FP)
+	JG      strips
+	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
+	VZEROUPPER
+	RET
+
+// func dotIQ4NLQ80AMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+// Requires: AVX, AVX512BW, AVX512F, BMI2, CMOV, MMX+
+TEXT ·dotIQ4NLQ80AMX(SB), NOSPLIT, $40-80
+	MOVQ scratch+40(FP), R9
+	MOVQ $0x00000040, R10
+	MOVQ tokens+64(FP), AX
+	LEAQ shapes16x32<>+0(SB), R8
+	CMPQ AX, $0x08
+	JG   many
+	LEAQ shapes8x32<>+0(SB), R8
+
+many:
+	LONG $0x4978c2c4; LONG $0x00002084; BYTE $0x00; BYTE $0x00 // LDTILECFG [r8+0]
+	VPXORD          Z0, Z0, Z0
+	MOVQ            $0x00000020, R13
+	MOVL            $0x0f0f0f0f, AX
+	VPBROADCASTD    AX, Z1
+	MOVL            $0x80808080, AX
+	VPBROADCASTD    AX, Z2
+	VBROADCASTI32X4 steps<>+0(SB), Z3
+
+strips:
+	MOVQ blocks+56(FP), CX
+	MOVQ CX, (SP)
+	MOVQ x+32(FP), DX
+	MOVQ w+16(FP), AX
+	MOVQ AX, SI
+	SHLQ $0x05, CX
+	ADDQ $0x3f, CX
+	ANDQ $-64, CX
+	ADDQ CX, AX
+	MOVQ tokens+64(FP), CX
+	LEAQ 40960(R9), BX
+	MOVQ DX, R8
+
+clear:
+	VMOVDQA64 Z0, (BX)
+	VMOVDQA64 Z0, 64(BX)
+	VMOVDQA64 Z0, 128(BX)
+	VMOVDQA64 Z0, 192(BX)
+	VMOVDQA64 Z0, 256(BX)
+	VMOVDQA64 Z0, 320(BX)
+	VMOVDQA64 Z0, 384(BX)
+	VMOVDQA64 Z0, 448(BX)
+	VMOVDQA64 Z0, 512(BX)
+	VMOVDQA64 Z0, 576(BX)
+	VMOVDQA64 Z0, 640(BX)
+	VMOVDQA64 Z0, 704(BX)
+	VMOVDQA64 Z0, 768(BX)
+	VMOVDQA64 Z0, 832(BX)
+	VMOVDQA64 Z0, 896(BX)
+	VMOVDQA64 Z0, 960(BX)
+	ADDQ      $0x00000400, BX
+	SUBQ      $0x10, CX
+	JG        clear
+
+	// The weights of a chunk of blocks.
+chunk:
+	MOVQ    $0x00000010, DI
+	CMPQ    DI, (SP)
+	CMOVQGT (SP), DI
+	MOVQ    DI, 16(SP)
+	LEAQ    4096(R9), R12
+
+unfold:
+	PREFETCHT0 3072(AX)
+	PREFETCHT0 3136(AX)
+	PREFETCHT0 3200(AX)
+	PREFETCHT0 3264(AX)
+	PREFETCHT0 3328(AX)
+	VPANDD     (AX), Z1, Z4
+	VPSHUFB    Z4, Z3, Z4
+	VPSUBB     Z2, Z4, Z4
+	VMOVDQA64  Z4, (R12)
+	VPANDD     64(AX), Z1, Z4
+	VPSHUFB    Z4, Z3, Z4
+	VPSUBB     Z2, Z4, Z4
+	VMOVDQA64  Z4, 64(R12)
+	VPANDD     128(AX), Z1, Z4
+	VPSHUFB    Z4, Z3, Z4
+	VPSUBB     Z2, Z4, Z4
+	VMOVDQA64  Z4, 128(R12)
+	VPANDD     192(AX), Z1, Z4
+	VPSHUFB    Z4, Z3, Z4
+	VPSUBB     Z2, Z4, Z4
+	VMOVDQA64  Z4, 192(R12)
+	VPSRLW     $0x04, (AX), Z4
+	VPANDD     Z1, Z4, Z4
+	VPSHUFB    Z4, Z3, Z4
+	VPSUBB     Z2, Z4, Z4
+	VMOVDQA64  Z4, 256(R12)
+	VPSRLW     $0x04, 64(AX), Z4
+	VPANDD     Z1, Z4, Z4
+	VPSHUFB    Z4, Z3, Z4
+	VPSUBB     Z2, Z4, Z4
+	VMOVDQA64  Z4, 320(R12)
+	VPSRLW     $0x04, 128(AX), Z4
+	VPANDD     Z1, Z4, Z4
+	VPSHUFB    Z4, Z3, Z4
+	VPSUBB     Z2, Z4, Z4
+	VMOVDQA64  Z4, 384(R12)
+	VPSRLW     $0x04, 192(AX), Z4
+	VPANDD     Z1, Z4, Z4
+	VPSHUFB    Z4, Z3, Z4
+	VPSUBB     Z2, Z4, Z4
+	VMOVDQA64  Z4, 448(R12)
+	VCVTPH2PS  (SI), Z4
+	ADDQ       $0x20, SI
+	VMOVAPS    Z4, 512(R12)
+	ADDQ       $0x00000100, AX
+	ADDQ       $0x00000280, R12
+	DECQ       DI
+	JNZ        unfold
+
+	// Products of a tile of tokens with the chunk.
+	MOVQ tokens+64(FP), CX
+	LEAQ 40960(R9), BX
+	MOVQ DX, R8
+	MOVQ R8, R14
+
+tile:
+	MOVQ R14, R8
+	LEAQ 4096(R9), R12
+	LEAQ 24576(R9), R11
+	MOVQ 16(SP), DI
+
+products:
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
+	LONG $0x4b7b82c4; LONG $0x000028a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r13+0]
+	LONG $0x4b7b82c4; LONG $0x000014b4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm6, [r12+r10+0]
+	LONG $0x5e4be2c4; BYTE $0xc4 // TDPBSSD tmm0, tmm4, tmm6
+	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
+	ADDQ $0x00000280, R8
+	ADDQ $0x00000280, R12
+	ADDQ $0x00000400, R11
+	DECQ DI
+	JZ   made
+	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO tmm1
+	LONG $0x4b7b82c4; LONG $0x000028ac; BYTE $0x00; BYTE $0x00 // TILELOADD tmm5, [r8+r13+0]
+	LONG $0x4b7b82c4; LONG $0x000014bc; BYTE $0x00; BYTE $0x00 // TILELOADD tmm7, [r12+r10+0]
+	LONG $0x5e43e2c4; BYTE $0xcd // TDPBSSD tmm1, tmm5, tmm7
+	LONG $0x4b7a82c4; LONG $0x0000138c; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm1
+	ADDQ $0x00000280, R8
+	ADDQ $0x00000280, R12
+	ADDQ $0x00000400, R11
+	DECQ DI
+	JNZ  products
+
+made:
+	// Their float steps.
+	MOVQ    R14, R8
+	LEAQ    4096(R9), R12
+	LEAQ    24576(R9), R11
+	MOVQ    16(SP), DI
+	VMOVAPS (BX), Z4
+	VMOVAPS 64(BX), Z5
+	VMOVAPS 128(BX), Z6
+	VMOVAPS 192(BX), Z7
+	VMOVAPS 256(BX), Z8
+	VMOVAPS 320(BX), Z9
+	VMOVAPS 384(BX), Z10
+	VMOVAPS 448(BX), Z11
+	VMOVAPS 512(BX), Z12
+	VMOVAPS 576(BX), Z13
+	VMOVAPS 640(BX), Z14
+	VMOVAPS 704(BX), Z15
+	VMOVAPS 768(BX), Z16
+	VMOVAPS 832(BX), Z17
+	VMOVAPS 896(BX), Z18
+	VMOVAPS 960(BX), Z19
+
+block:
+	VMOVAPS     512(R12), Z20
+	VCVTDQ2PS   (R11), Z21
+	VMULPS.BCST 512(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z4
+	VCVTDQ2PS   64(R11), Z21
+	VMULPS.BCST 516(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z5
+	VCVTDQ2PS   128(R11), Z21
+	VMULPS.BCST 520(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z6
+	VCVTDQ2PS   192(R11), Z21
+	VMULPS.BCST 524(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z7
+	VCVTDQ2PS   256(R11), Z21
+	VMULPS.BCST 528(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z8
+	VCVTDQ2PS   320(R11), Z21
+	VMULPS.BCST 532(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z9
+	VCVTDQ2PS   384(R11), Z21
+	VMULPS.BCST 536(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z10
+	VCVTDQ2PS   448(R11), Z21
+	VMULPS.BCST 540(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z11
+	CMPQ        CX, $0x08
+	JLE         next
+	VCVTDQ2PS   512(R11), Z21
+	VMULPS.BCST 544(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z12
+	VCVTDQ2PS   576(R11), Z21
+	VMULPS.BCST 548(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z13
+	VCVTDQ2PS   640(R11), Z21
+	VMULPS.BCST 552(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z14
+	VCVTDQ2PS   704(R11), Z21
+	VMULPS.BCST 556(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z15
+	VCVTDQ2PS   768(R11), Z21
+	VMULPS.BCST 560(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z16
+	VCVTDQ2PS   832(R11), Z21
+	VMULPS.BCST 564(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z17
+	VCVTDQ2PS   896(R11), Z21
+	VMULPS.BCST 568(R8), Z20, Z22
+	VFMADD231PS Z21, Z22, Z18
+	VCVTDQ2PS   960(R11), Z21
+	VMULPS.BCST 572(R8), Z20, Z20
+	VFMADD231PS Z21, Z20, Z19
+
+next:
+	ADDQ    $0x00000280, R8
+	ADDQ    $0x00000280, R12
+	ADDQ    $0x00000400, R11
+	DECQ    DI
+	JNZ     block
+	VMOVAPS Z4, (BX)
+	VMOVAPS Z5, 64(BX)
+	VMOVAPS Z6, 128(BX)
+	VMOVAPS Z7, 192(BX)
+	VMOVAPS Z8, 256(BX)
+	VMOVAPS Z9, 320(BX)
+	VMOVAPS Z10, 384(BX)
+	VMOVAPS Z11, 448(BX)
+	VMOVAPS Z12, 512(BX)
+	VMOVAPS Z13, 576(BX)
+	VMOVAPS Z14, 640(BX)
+	VMOVAPS Z15, 704(BX)
+	VMOVAPS Z16, 768(BX)
+	VMOVAPS Z17, 832(BX)
+	VMOVAPS Z18, 896(BX)
+	VMOVAPS Z19, 960(BX)
+	ADDQ    $0x00000400, BX
+	ADDQ    step+48(FP), R14
+	SUBQ    $0x10, CX
+	JG      tile
+	MOVQ    16(SP), DI
+	SUBQ    DI, (SP)
+	IMUL3Q  $0x00000280, DI, DI
+	ADDQ    DI, DX
+	CMPQ    (SP), $0x00
+	JG      chunk
+
+	// Store the sums of the strips' rows, every NaN as the same one.
+	MOVQ rows+72(FP), DI
+	CMPQ DI, $0x00000010
+	JLE  fewer
+	MOVQ $0x00000010, DI
+
+fewer:
+	MOVQ         $-1, AX
+	BZHIQ        DI, AX, AX
+	KMOVW        AX, K1
+	SHRQ         $0x10, AX
+	MOVL         $0x7fc00000, AX
+	VPBROADCASTD AX, Z4
+	MOVQ         stride+8(FP), SI
+	MOVQ         out+0(FP), AX
+	MOVQ         tokens+64(FP), CX
+	LEAQ         40960(R9), BX
+	MOVQ         DX, R8
+
+rows:
+	MOVQ    $0x00000010, DI
+	CMPQ    DI, CX
+	CMOVQGT CX, DI
+	SUBQ    DI, CX
+
+store:
+	VMOVAPS (BX), Z5
+	VCMPPS  $0x03, Z5, Z5, K2
+	VMOVAPS Z4, K2, Z5
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    SI, AX
+	ADDQ    $0x40, BX
+	DECQ    DI
+	JNZ     store
+	CMPQ    CX, $0x00
+	JG      rows
+	MOVQ    size+24(FP), DI
+	ADDQ    DI, w+16(FP)
+	ADDQ    $0x00000040, out+0(FP)
+	SUBQ    $0x00000010, rows+72(FP)
+	JG      strips
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET

@@ -21,3 +21,21 @@ func dotQ6KQ8KAMX(out *float32, stride int, w *byte, size int, x *byte, scratch 
 
 // dotIQ4XSQ8KAMX multiplies strips of weights with tokens: see dotTiles.
 func dotIQ4XSQ8KAMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+
+// dotQ40Q80AMX multiplies strips of weights with tokens: see dotTiles.
+func dotQ40Q80AMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+
+// dotQ41Q80AMX multiplies strips of weights with tokens: see dotTiles.
+func dotQ41Q80AMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+
+// dotQ50Q80AMX multiplies strips of weights with tokens: see dotTiles.
+func dotQ50Q80AMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+
+// dotQ51Q80AMX multiplies strips of weights with tokens: see dotTiles.
+func dotQ51Q80AMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+
+// dotQ80Q80AMX multiplies strips of weights with tokens: see dotTiles.
+func dotQ80Q80AMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+
+// dotIQ4NLQ80AMX multiplies strips of weights with tokens: see dotTiles.
+func dotIQ4NLQ80AMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)

@@ -33,18 +33,20 @@ const tileRows = 16
 type dotTiles func(out *float32, stride int, w *byte, size int, x, scratch *byte, step, blocks, tokens, rows int)
 
 // dotTilesScratch is what a kernel keeps in scratch for a number of tokens.
-func dotTilesScratch(tokens int) int { return 28672 + 2*64*ceil(tokens, tileRows)*tileRows }
+func dotTilesScratch(tokens int) int { return 40960 + 2*64*ceil(tokens, tileRows)*tileRows }
 
 // tiles returns the kernel that multiplies m with so many tokens, or nil where others do.
 func (m *Matrix) tiles(tokens int) dotTiles {
-	if m.layout == nil || tokens < tilesFrom {
+	// Where tiles begin to be faster. A kernel takes as long for less than half a tile of tokens as for half of one.
+	from := tileRows / 2
+	if m.format.block == 32 {
+		from = tileRows
+	}
+	if m.layout == nil || tokens < from {
 		return nil
 	}
 	return tileKernelOf(kernels, m.DType)
 }
-
-// tilesFrom is the number of tokens from which on tiles are faster.
-const tilesFrom = 8
 
 // Sizes of a tile's share of the stream for one block, in bytes.
 const (
@@ -129,21 +131,18 @@ func (q *quantized) tileBlock256(dst *[tileBytes256]byte, in *Input, t0, n, b in
 	}
 }
 
-// planTiles cuts a product of m with t tokens. The quants of an item's tokens stay in the second-level cache while its
-// strips pass.
+// planTiles cuts a product of m with t tokens. An item takes tens of microseconds. What it needs of the activations stays
+// in the second-level cache while its strips pass, and the sums of a pair of strips near the first-level cache.
 func planTiles(m *Matrix, t int) stripPlan {
 	const (
 		quants   = 1 << 20  // of an item
-		products = 32 << 20 // of an item
+		tokens   = 256      // of an item
+		products = 12 << 20 // of an item
 	)
-	most := max(2*tileRows, min(512, quants/m.Cols)/(2*tileRows)*(2*tileRows))
-	p := stripPlan{tokens: t}
-	p.columns = ceil(t, most)
-	if p.columns > 1 {
-		p.tokens = ceil(ceil(t, p.columns), 2*tileRows) * 2 * tileRows
-		p.columns = ceil(t, p.tokens)
-	}
-	p.strips = max(2, products/(max(p.tokens, tileRows)*stripRows*m.Cols)/2*2)
+	p := stripPlan{columns: ceil(t, max(tileRows, min(tokens, quants/m.Cols)))}
+	p.tokens = ceil(ceil(t, p.columns), tileRows) * tileRows
+	p.columns = ceil(t, p.tokens)
+	p.strips = max(2, products/(p.tokens*stripRows*m.Cols)&^1)
 	p.rows = ceil(ceil(m.Rows, stripRows), p.strips)
 	return p
 }

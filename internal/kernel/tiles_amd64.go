@@ -19,6 +19,12 @@ func tileKernelOf(set cpu.Set, t quant.DType) dotTiles {
 
 // tilesAMX is indexed by dtype.
 var tilesAMX = [...]dotTiles{
+	quant.Q4_0:   dotQ40Q80AMX,
+	quant.Q4_1:   dotQ41Q80AMX,
+	quant.Q5_0:   dotQ50Q80AMX,
+	quant.Q5_1:   dotQ51Q80AMX,
+	quant.Q8_0:   dotQ80Q80AMX,
+	quant.IQ4_NL: dotIQ4NLQ80AMX,
 	quant.Q2_K:   dotQ2KQ8KAMX,
 	quant.Q3_K:   dotQ3KQ8KAMX,
 	quant.Q4_K:   dotQ4KQ8KAMX,

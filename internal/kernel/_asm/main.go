@@ -42,6 +42,12 @@ func writeTiles() {
 	for _, f := range foldedDTypes {
 		tiles256(f)
 	}
+	tiles32(q4_0, 8)
+	tiles32(q4_1, 0)
+	tiles32(q5_0, 16)
+	tiles32(q5_1, 0)
+	tiles32(q8_0, 128)
+	tiles32(iq4NL, 128)
 }
 
 func writeVectors() {

@@ -16,17 +16,21 @@ import (
 // The weights of some blocks, a chunk, are made bytes in scratch and meet all tokens before the next chunk. A product
 // of tiles is stored to scratch too, where a vector has the integer sums of 16 rows for one token: from there on it is
 // the same float steps as in the other kernels.
+//
+// On a Sapphire Rapids a product of tiles takes 16 cycles, and so does storing one; neither runs beside the other. While
+// tiles are in use, and for some 150 cycles after, multiplications of vectors (of floats and of integers, conversions
+// too) have one port instead of two.
 
-// Offsets in scratch, in bytes. Two strips are multiplied together, and each has an area for itself. What decode of a
-// kquant writes stands first in it.
+// Offsets in scratch, in bytes. Two strips of blocks of 256 are multiplied together, and each has an area for itself.
+// What decode of a kquant writes stands first in it. Blocks of 32 have one area, as large as the two.
 const (
-	tileFactor = minimums + 8*64    // d of a chunk's blocks, floats
-	tileMin    = tileFactor + 16*64 // dmin or m
-	tileBytes  = 4096               // weights of a chunk, 8 KB
-	tileArea   = tileBytes + 8192   // the size of an area
-	tileSums   = 2 * tileArea       // products of tiles, 4 KB
-	tileTotals = tileSums + 4096    // float sums, 16 rows of one strip and of the other for each tile of tokens
-	_          = uint(tileBytes - tileMin - 16*64)
+	tileFactor = minimums + 8*64        // d of a block, floats
+	tileMin    = tileFactor + 64        // dmin
+	tileBytes  = 4096                   // weights of a chunk, of blocks of 256 with 8 KB
+	tileArea   = tileBytes + 8192       // the size of an area
+	tileSums   = 2 * tileArea           // products of tiles
+	tileTotals = tileSums + 16*tileSize // float sums, 16 rows of each strip for each tile of tokens
+	_          = uint(tileBytes - tileMin - 64)
 )
 
 const (
@@ -44,6 +48,7 @@ var (
 // tiles is the state that kernels with tiles share while their text is written.
 type tiles struct {
 	kernel
+	strips int       // that are multiplied together, 1 or 2
 	left   GPVirtual // tokens
 	xs     GPVirtual // the stream of the block and the first tile
 	totals GPVirtual // the float sums of the tile
@@ -53,11 +58,11 @@ type tiles struct {
 }
 
 // beginTiles starts a function and loads what stays in registers. depth is the number of activations in a row of a tile.
-func beginTiles(name string, depth int) *tiles {
+func beginTiles(name string, strips, depth int) *tiles {
 	TEXT(name, NOSPLIT,
 		"func(out *float32, stride int, w *byte, size int, x, scratch *byte, step, blocks, tokens, rows int)")
 	Doc(name + " multiplies strips of weights with tokens: see dotTiles.")
-	k := &tiles{blocks: AllocLocal(8)}
+	k := &tiles{strips: strips, blocks: AllocLocal(8)}
 	k.first, k.second, k.firstHead, k.secondHead = AllocLocal(8), AllocLocal(8), AllocLocal(8), AllocLocal(8)
 	Load(Param("scratch"), area)
 	MOVQ(U32(64), line)
@@ -109,38 +114,44 @@ func makeTileShapes(tokens, depth int) {
 	shapesMade[[2]int{tokens, depth}] = m
 }
 
-// strips starts the loop over pairs of strips. Where one is left it stands for both. headed says that the d of all blocks
-// come first.
-func (k *tiles) strips(headed bool) {
+// loop starts the loop over strips, one or two at a time. Where one of two is left it stands for both. headed says that
+// the d of all blocks come first.
+func (k *tiles) loop(headed bool) {
 	Label("strips")
 	Load(Param("blocks"), k.left)
 	MOVQ(k.left, k.blocks)
 	Load(Param("x"), k.xs)
 	Load(Param("w"), k.w)
-	MOVQ(k.w, k.first)
-	CMPQ(NewParamAddr("rows", 72), Imm(tileTokens))
-	JLE(LabelRef("one"))
-	ADDQ(NewParamAddr("size", 24), k.w)
-	Label("one")
-	MOVQ(k.w, k.second)
+	if k.strips == 2 {
+		MOVQ(k.w, k.first)
+		CMPQ(NewParamAddr("rows", 72), Imm(tileTokens))
+		JLE(LabelRef("one"))
+		ADDQ(NewParamAddr("size", 24), k.w)
+		Label("one")
+		MOVQ(k.w, k.second)
+	}
 	if headed {
 		k.head = GP64()
-		MOVQ(k.first, k.head)
-		MOVQ(k.head, k.firstHead)
-		MOVQ(k.w, k.secondHead)
+		MOVQ(k.w, k.head)
 		SHLQ(Imm(5), k.left)
 		ADDQ(Imm(63), k.left)
 		ANDQ(I8(-64), k.left)
-		ADDQ(k.left, k.first)
-		ADDQ(k.left, k.second)
+		if k.strips == 2 {
+			MOVQ(k.head, k.secondHead)
+			MOVQ(k.first, k.head)
+			MOVQ(k.head, k.firstHead)
+			ADDQ(k.left, k.first)
+			ADDQ(k.left, k.second)
+		} else {
+			ADDQ(k.left, k.w)
+		}
 	}
-	LEAQ(Mem{Base: area, Disp: tileTotals}, k.totals)
-	Load(Param("tokens"), k.left)
+	k.each()
 	Label("clear")
-	for t := range 2 * tileTokens {
+	for t := range k.strips * tileTokens {
 		VMOVDQA64(k.zero, Mem{Base: k.totals, Disp: 64 * t})
 	}
-	ADDQ(U32(2*tileSize), k.totals)
+	ADDQ(U32(uint32(k.strips*tileSize)), k.totals)
 	SUBQ(Imm(tileTokens), k.left)
 	JG(LabelRef("clear"))
 }
@@ -172,7 +183,7 @@ func (k *tiles) twice(body func()) {
 	}
 }
 
-// each starts the loop over tiles of tokens.
+// each goes to the first tile of tokens.
 func (k *tiles) each() {
 	Load(Param("tokens"), k.left)
 	LEAQ(Mem{Base: area, Disp: tileTotals}, k.totals)
@@ -185,49 +196,57 @@ func (k *tiles) activation(offset, t int) Mem { return Mem{Base: stream, Disp: o
 // inArea is a vector in the area of a strip.
 func inArea(strip, offset int) Mem { return Mem{Base: area, Disp: tileArea*strip + offset} }
 
-// end stores the sums of two strips and closes the loop over strips.
+// end stores the sums of the strips and closes the loop over strips.
 func (k *tiles) end() {
-	rows := NewParamAddr("rows", 72)
-	nan, sum, mask := constant(0x7fc00000), ZMM(), K()
-	n, p, stride, all, out := GP64(), GP64(), Load(Param("stride"), GP64()), GP32(), NewParamAddr("out", 0)
-	for strip := range 2 {
-		label := func(name string) string { return fmt.Sprintf("%s%d", name, strip) }
-		Commentf("Store the sums of strip %d, every NaN as the same one.", strip)
-		MOVQ(rows, n)
-		MOVL(U32(0xffff), all)
-		CMPQ(n, Imm(16))
-		JGE(LabelRef(label("whole")))
-		BZHIL(n.As32(), all, all)
-		Label(label("whole"))
-		KMOVW(all, mask)
-		MOVQ(U32(tileTokens), n)
-		MOVQ(out, p)
-		Load(Param("tokens"), k.left)
-		LEAQ(Mem{Base: area, Disp: tileTotals + tileSize*strip}, k.totals)
-		Label(label("store"))
+	Comment("Store the sums of the strips' rows, every NaN as the same one.")
+	rows, out := NewParamAddr("rows", 72), NewParamAddr("out", 0)
+	n, all := GP64(), GP64()
+	MOVQ(rows, n)
+	CMPQ(n, U32(uint32(16*k.strips)))
+	JLE(LabelRef("fewer"))
+	MOVQ(U32(uint32(16*k.strips)), n)
+	Label("fewer")
+	MOVQ(I32(-1), all)
+	BZHIQ(n, all, all)
+	mask := []Register{K(), K()}
+	for strip := range k.strips {
+		KMOVW(all.As32(), mask[strip])
+		SHRQ(Imm(16), all)
+	}
+	nan, sum, p, stride := constant(0x7fc00000), ZMM(), GP64(), Load(Param("stride"), GP64())
+	MOVQ(out, p)
+	k.each()
+	Label("rows")
+	MOVQ(U32(tileTokens), n)
+	CMPQ(n, k.left)
+	CMOVQGT(k.left, n)
+	SUBQ(n, k.left)
+	Label("store")
+	for strip := range k.strips {
 		unordered := K()
-		VMOVAPS(Mem{Base: k.totals}, sum)
+		VMOVAPS(Mem{Base: k.totals, Disp: tileSize * strip}, sum)
 		VCMPPS(Imm(3), sum, sum, unordered)
 		VMOVAPS(nan, unordered, sum)
-		VMOVUPS(sum, mask, Mem{Base: p})
-		ADDQ(stride, p)
-		ADDQ(Imm(64), k.totals)
-		DECQ(n)
-		JNZ(LabelRef(label("same")))
-		ADDQ(U32(tileSize), k.totals)
-		MOVQ(U32(tileTokens), n)
-		Label(label("same"))
-		DECQ(k.left)
-		JNZ(LabelRef(label("store")))
-		ADDQ(Imm(64), out)
-		SUBQ(Imm(16), rows)
-		JLE(LabelRef("done"))
+		VMOVUPS(sum, mask[strip], Mem{Base: p, Disp: 64 * strip})
 	}
+	ADDQ(stride, p)
+	ADDQ(Imm(64), k.totals)
+	DECQ(n)
+	JNZ(LabelRef("store"))
+	if k.strips == 2 {
+		ADDQ(U32(tileSize), k.totals)
+	}
+	CMPQ(k.left, Imm(0))
+	JG(LabelRef("rows"))
+
 	MOVQ(NewParamAddr("size", 24), n)
-	LEAQ(Mem{Base: n}.Idx(n, 1), n)
+	if k.strips == 2 {
+		ADDQ(n, n)
+	}
 	ADDQ(n, NewParamAddr("w", 16))
-	JMP(LabelRef("strips"))
-	Label("done")
+	ADDQ(U32(uint32(64*k.strips)), out)
+	SUBQ(U32(uint32(16*k.strips)), rows)
+	JG(LabelRef("strips"))
 	tileRelease()
 	VZEROUPPER()
 	RET()

@@ -151,7 +151,7 @@ const (
 
 // tiles256 multiplies a dtype with blocks of 256.
 func tiles256(f folded) {
-	k := beginTiles("dot"+f.name+"Q8KAMX", 64)
+	k := beginTiles("dot"+f.name+"Q8KAMX", 2, 64)
 	var consts []VecVirtual
 	for _, dword := range f.constants {
 		consts = append(consts, constant(dword))
@@ -159,7 +159,7 @@ func tiles256(f folded) {
 	if f.steps {
 		k.loadSteps()
 	}
-	k.strips(f.head)
+	k.loop(f.head)
 	Label("block")
 	k.twice(func() {
 		k.fold(f, consts)
