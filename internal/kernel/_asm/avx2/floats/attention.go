@@ -28,13 +28,33 @@ func (s source) load(p GPVirtual, i int, v Op) {
 	}
 }
 
-// addRow does sums[i][j] = fma(row[j], xs[i], sums[i][j]) with a row of vectors, the from-th at p and those behind it.
-func (s source) addRow(p GPVirtual, from int, xs []VecVirtual, sums [][]VecVirtual) {
-	for j := range sums[0] {
-		row := YMM()
-		s.load(p, from+j, row)
-		for i, x := range xs {
-			VFMADD231PS(row, x, sums[i][j])
+// addRow does sums[i][j] = fma(row[j], x[i], sums[i][j]) with a row of vectors, the from-th at p and those behind it,
+// and floats x, each for all lanes. What is fewer stays in registers meanwhile.
+func (s source) addRow(p GPVirtual, from int, x []Mem, sums [][]VecVirtual) {
+	n := len(sums[0])
+	if len(x) < n {
+		xs := vectors(len(x))
+		for i := range xs {
+			VBROADCASTSS(x[i], xs[i])
+		}
+		for j := range n {
+			v := YMM()
+			s.load(p, from+j, v)
+			for i := range xs {
+				VFMADD231PS(v, xs[i], sums[i][j])
+			}
+		}
+		return
+	}
+	row := vectors(n)
+	for j := range row {
+		s.load(p, from+j, row[j])
+	}
+	for i := range x {
+		v := YMM()
+		VBROADCASTSS(x[i], v)
+		for j := range row {
+			VFMADD231PS(row[j], v, sums[i][j])
 		}
 	}
 }
@@ -48,7 +68,8 @@ const weightBytes = 4 * 64
 const ahead = 2048
 
 // sumsOf is the number of vectors of sums that each of the queries has at a time: of 64 positions' scores, or of values.
-func sumsOf(queries int) int { return []int{8, 4, 4, 2}[queries-1] }
+// A dozen sums keep the processor busy while each waits for its last addition, and leave registers for what is added.
+func sumsOf(queries int) int { return []int{8, 4, 4, 3}[queries-1] }
 
 // attend writes the attention of several queries over one block of positions.
 func attend(s source, queries int) {
@@ -59,7 +80,7 @@ func attend(s source, queries int) {
 		fmt.Sprintf("adds a block of %s to the attention of %d queries: see attendBlock.", s.element, queries))
 	weights := Load(Param("weights"), GP64()).(GPVirtual)
 	for from := 0; from < 8; from += sumsOf(queries) {
-		scores(s, queries, from, weights)
+		scores(s, queries, from, min(sumsOf(queries), 8-from), weights)
 	}
 
 	Comment("The lanes of positions that the queries see.")
@@ -85,9 +106,12 @@ func attend(s source, queries int) {
 	SHLQ(Imm(2), between)
 	MOVQ(left, rowBytes)
 	SHLQ(Imm(uint64(s.bytes/2)), rowBytes)
-	values(s, sumsOf(queries), queries, out, v, weights, left.(GPVirtual), between, rowBytes, first)
-	if sumsOf(queries) > 2 {
-		values(s, 2, queries, out, v, weights, left.(GPVirtual), between, rowBytes, first)
+	sizes := []int{sumsOf(queries), 2}
+	if sumsOf(queries)%2 != 0 {
+		sizes = append(sizes, 1)
+	}
+	for _, n := range sizes {
+		values(s, n, queries, out, v, weights, left.(GPVirtual), between, rowBytes, first)
 	}
 	VZEROUPPER()
 	RET()
@@ -107,10 +131,9 @@ func attentionConstants() {
 	lanes = table("lanes", func(i int) uint32 { return -uint32(1 - i/4) })
 }
 
-// scores writes those of the positions from 8*from on to weights.
-func scores(s source, queries, from int, weights GPVirtual) {
+// scores writes n vectors of scores, those of the positions from 8*from on, to weights.
+func scores(s source, queries, from, n int, weights GPVirtual) {
 	Commentf("Scores of positions from %d on.", 8*from)
-	n := sumsOf(queries)
 	q := make([]GPVirtual, queries)
 	base, at := Load(Param("q"), GP64()), Load(Param("at"), GP64()).(GPVirtual)
 	for i := range q {
@@ -119,8 +142,8 @@ func scores(s source, queries, from int, weights GPVirtual) {
 		ADDQ(base, q[i])
 	}
 	k, d := Load(Param("k"), GP64()).(GPVirtual), Load(Param("headDim"), GP64())
-	// With more queries the arithmetic takes longer than the memory.
-	prefetch := queries <= 2 && from == 0
+	// Blocks in float32 for more queries were made just now.
+	prefetch := (queries <= 2 || s.bytes == 2) && from == 0
 	var toV GPVirtual // from k
 	if prefetch {
 		toV = Load(Param("v"), GP64()).(GPVirtual)
@@ -138,12 +161,14 @@ func scores(s source, queries, from int, weights GPVirtual) {
 			PREFETCHT0(Mem{Base: k, Index: toV, Scale: 1, Disp: 64 * line})
 		}
 	}
-	xs := vectors(queries)
-	for i, x := range xs {
-		VBROADCASTSS(Mem{Base: q[i]}, x)
+	x := make([]Mem, queries)
+	for i := range x {
+		x[i] = Mem{Base: q[i]}
+	}
+	s.addRow(k, from, x, sums)
+	for i := range q {
 		ADDQ(Imm(4), q[i])
 	}
-	s.addRow(k, from, xs, sums)
 	ADDQ(I32(int32(64*s.bytes)), k)
 	DECQ(d)
 	JNZ(LabelRef(label))
@@ -233,11 +258,11 @@ func values(s source, n, queries int, out, v, weights, left, between, rowBytes G
 	MOVQ(v, p)
 	MOVQ(weights, w)
 	Label(label("position"))
-	xs := vectors(queries)
-	for i, x := range xs {
-		VBROADCASTSS(Mem{Base: w, Disp: weightBytes * i}, x)
+	x := make([]Mem, queries)
+	for i := range x {
+		x[i] = Mem{Base: w, Disp: weightBytes * i}
 	}
-	s.addRow(p, 0, xs, sums)
+	s.addRow(p, 0, x, sums)
 	ADDQ(Imm(4), w)
 	ADDQ(rowBytes, p)
 	DECQ(j)
