@@ -55,8 +55,18 @@ func planStrips(m *Matrix, t int) stripPlan {
 	)
 	p := stripPlan{strips: max(1, weights/(stripRows*m.Cols))}
 	p.tokens = max(maxTile, products/(p.strips*stripRows*m.Cols)/maxTile*maxTile)
-	p.rows, p.columns = ceil(ceil(m.Rows, stripRows), p.strips), ceil(t, p.tokens)
+	p.columns = ceil(t, p.tokens)
+	p.share(m, 1)
 	return p
+}
+
+// share sets the number of rows of items and makes them equal, in multiples of some strips: two threads have nothing to
+// gain from one large item and one small one.
+func (p *stripPlan) share(m *Matrix, multiple int) {
+	strips := ceil(m.Rows, stripRows)
+	p.rows = ceil(strips, p.strips)
+	p.strips = ceil(ceil(strips, p.rows), multiple) * multiple
+	p.rows = ceil(strips, p.strips)
 }
 
 // stripItem computes one item of a product.

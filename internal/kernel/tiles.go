@@ -143,7 +143,7 @@ func planTiles(m *Matrix, t int) stripPlan {
 	p.tokens = ceil(ceil(t, p.columns), tileRows) * tileRows
 	p.columns = ceil(t, p.tokens)
 	p.strips = max(2, products/(p.tokens*stripRows*m.Cols)&^1)
-	p.rows = ceil(ceil(m.Rows, stripRows), p.strips)
+	p.share(m, 2)
 	return p
 }
 
