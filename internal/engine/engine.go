@@ -93,6 +93,7 @@ func New(f *gguf.File, o Options, released func()) (*Engine, error) {
 	e.pool = kernel.NewPool(o.Threads)
 	e.cache = kvcache.New(m.Config.CacheShape(o.CacheF32), o.CacheBytes)
 	e.state = m.NewState(e.pool)
+	e.schedule.gives = e.schedule.give
 	e.life.released = func() {
 		e.pool.Close()
 		m.Free()

@@ -56,7 +56,9 @@ type schedule struct {
 	tokens   []int32
 	segments []model.Segment
 	want     []int
-	logits   []float32
+	done     []*Session  // those that get logits
+	logits   []float32   // theirs, where there are several
+	gives    func(i int) // method give, made once
 }
 
 const (
@@ -260,28 +262,39 @@ func (e *Engine) turn() {
 	if len(live) == 0 {
 		return
 	}
-	q.tokens, q.segments, q.want = q.tokens[:0], q.segments[:0], q.want[:0]
+	q.tokens, q.segments, q.want, q.done = q.tokens[:0], q.segments[:0], q.want[:0], q.done[:0]
 	prompts := 0 // their tokens
 	for _, p := range live {
 		q.tokens = append(q.tokens, p.tokens[:p.n]...)
 		q.segments = append(q.segments, p.segment())
 		if p.n == len(p.tokens) {
 			q.want = append(q.want, len(q.tokens)-1)
+			q.done = append(q.done, p.s)
 		}
 		if p.n > 1 {
 			prompts += p.n
 		}
 	}
 	vocab := e.Model.Config.Vocab
-	q.logits = slices.Grow(q.logits[:0], len(q.want)*vocab)[:len(q.want)*vocab]
+	// The logits of a single session go where they belong at once.
+	var logits []float32
+	if len(q.done) == 1 {
+		logits = q.done[0].logits
+	} else {
+		q.logits = slices.Grow(q.logits[:0], len(q.want)*vocab)[:len(q.want)*vocab]
+		logits = q.logits
+	}
 	start := time.Now()
 	e.step.Lock()
-	err := e.state.Forward(&q.batch, q.tokens, q.segments, q.want, q.logits)
+	err := e.state.Forward(&q.batch, q.tokens, q.segments, q.want, logits)
 	e.step.Unlock()
 	if err == nil && prompts > 0 {
 		q.adapt(prompts, time.Since(start))
 	}
-	logits := q.logits
+	if err == nil && len(q.done) > 1 {
+		e.pool.Run(len(q.done), q.gives)
+	}
+	clear(q.done)
 	for _, p := range live {
 		if err != nil {
 			if p.err = p.stopped(); p.err == nil {
@@ -290,15 +303,17 @@ func (e *Engine) turn() {
 			p.s.truncate(p.position) // layers that were computed are ahead of the others
 			continue
 		}
-		if p.n == len(p.tokens) {
-			copy(p.s.logits, logits[:vocab])
-			logits = logits[vocab:]
-		}
 		if len(p.s.tokens) == p.position {
 			p.s.tokens = append(p.s.tokens, p.tokens[:p.n]...)
 		}
 		p.tokens = p.tokens[p.n:]
 	}
+}
+
+// give is the work item that copies a session's logits to it: for sixteen sessions they can be megabytes.
+func (q *schedule) give(i int) {
+	to := q.done[i].logits
+	copy(to, q.logits[i*len(to):])
 }
 
 // batch is the parts that are computed together. As a context it ends when the contexts of all of them have: it goes on
