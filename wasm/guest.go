@@ -2,7 +2,9 @@ package wasm
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/tetratelabs/wazero"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/realm-ai/realm"
 	"github.com/realm-ai/realm/internal/abi"
+	"github.com/realm-ai/realm/internal/hostcall"
 	"github.com/realm-ai/realm/internal/wasmpatch"
 )
 
@@ -91,55 +94,36 @@ func (r *Runtime) Load(ctx context.Context, module []byte, o GuestOptions) (*Gue
 	return g, nil
 }
 
-// check compares imports and exports with the ABI's table.
+// check compares imports and exports with what there is.
 func check(m wazero.CompiledModule) error {
+	var imported, exported []hostcall.Signature
 	for _, f := range m.ImportedFunctions() {
-		module, name, _ := f.Import()
-		var params, results []api.ValueType
-		switch module {
-		case wasmpatch.MeterModule:
-			continue
-		case abi.Module:
-			known, ok := abi.Function(name)
-			if !ok {
-				return errorf(realm.CodeUnsupported, "the module imports %q.%q, which ABI version %d does not have", module, name, abi.Version)
-			}
-			params, results = signature(known)
-		case abi.WASIModule:
-			known, ok := wasiFunctions[name]
-			if !ok {
-				return errorf(realm.CodeUnsupported, "the module imports %q.%q, which guests do not get", module, name)
-			}
-			params, results = known.types(), []api.ValueType{api.ValueTypeI32}
-			if name == "proc_exit" {
-				results = nil
-			}
+		if module, name, _ := f.Import(); module != wasmpatch.MeterModule {
+			imported = append(imported, hostcall.Signature{
+				Module: module, Name: name, Params: letters(f.ParamTypes()), Result: letters(f.ResultTypes()),
+			})
+		}
+	}
+	for name, f := range m.ExportedFunctions() {
+		exported = append(exported, hostcall.Signature{Name: name, Params: letters(f.ParamTypes()), Result: letters(f.ResultTypes())})
+	}
+	return hostcall.Check(imported, exported, slices.Collect(maps.Keys(m.ExportedMemories())))
+}
+
+// letters writes types as package hostcall does.
+func letters(types []api.ValueType) string {
+	var b strings.Builder
+	for _, t := range types {
+		switch t {
+		case api.ValueTypeI32:
+			b.WriteByte('i')
+		case api.ValueTypeI64:
+			b.WriteByte('I')
 		default:
-			return errorf(realm.CodeUnsupported, "the module imports %q.%q: guests import from %q and %q only",
-				module, name, abi.Module, abi.WASIModule)
-		}
-		if !slices.Equal(f.ParamTypes(), params) || !slices.Equal(f.ResultTypes(), results) {
-			return errorf(realm.CodeUnsupported, "the module imports %q.%q with other types than it has", module, name)
+			b.WriteByte('?')
 		}
 	}
-	if _, ok := m.ExportedMemories()[abi.MemoryExport]; !ok {
-		return errorf(realm.CodeUnsupported, "the module does not export its memory as %q", abi.MemoryExport)
-	}
-	exports := m.ExportedFunctions()
-	for _, want := range abi.Exports() {
-		f, ok := exports[want.Name]
-		if !ok {
-			if want.Optional {
-				continue
-			}
-			return errorf(realm.CodeUnsupported, "the module does not export %q", want.Name)
-		}
-		params, results := signature(want)
-		if !slices.Equal(f.ParamTypes(), params) || !slices.Equal(f.ResultTypes(), results) {
-			return errorf(realm.CodeUnsupported, "the module exports %q with other types than ABI version %d has", want.Name, abi.Version)
-		}
-	}
-	return nil
+	return b.String()
 }
 
 // checkVersion starts an instance and asks it for its version.
@@ -149,14 +133,11 @@ func (g *Guest) checkVersion(ctx context.Context) error {
 		return err
 	}
 	defer in.close()
-	version, err := in.call(newTask(ctx, in, preparing), abi.ExportVersion)
+	version, err := in.call(ctx, hostcall.NewPreparation(ctx, in, nil), abi.ExportVersion)
 	if err != nil {
 		return err
 	}
-	if version != abi.Version {
-		return errorf(realm.CodeUnsupported, "the module was built for ABI version %d, this host has version %d", version, abi.Version)
-	}
-	return nil
+	return hostcall.CheckVersion(version)
 }
 
 // Close waits for the requests in progress and frees the guest. It may be called again.

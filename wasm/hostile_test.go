@@ -13,6 +13,7 @@ import (
 
 	"github.com/realm-ai/realm"
 	"github.com/realm-ai/realm/internal/abi"
+	"github.com/realm-ai/realm/internal/hostcall"
 	"github.com/realm-ai/realm/internal/wasmtest"
 )
 
@@ -296,10 +297,10 @@ func TestWrongNumbers(t *testing.T) {
 	}
 	// There is an end to forks.
 	calls := []hostCall{call(abi.Forward, id, dataAt, 2, 0, 0)}
-	for range maxSequences {
+	for range hostcall.MaxSequences {
 		calls = append(calls, call(abi.KVFork, id, 2))
 	}
 	if got := forwardCalls(t.Context(), g, r, data, calls...); got.last(t) != -int32(realm.CodeLimitExceeded) {
-		t.Errorf("fork %d: %d", maxSequences, got.last(t))
+		t.Errorf("fork %d: %d", hostcall.MaxSequences, got.last(t))
 	}
 }

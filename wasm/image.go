@@ -6,8 +6,8 @@ import (
 
 	"github.com/tetratelabs/wazero/api"
 
-	"github.com/realm-ai/realm"
 	"github.com/realm-ai/realm/internal/abi"
+	"github.com/realm-ai/realm/internal/hostcall"
 )
 
 // image is what instances start from: memory and globals of a guest that has initialised itself and prepared for some
@@ -38,8 +38,8 @@ const maxImages = 8
 
 // instance returns an instance that is prepared for the models of a request, a warm one if there is any, and what its
 // monotonic clock shows.
-func (g *Guest) instance(ctx context.Context, models []granted, key string) (*instance, int64, error) {
-	im, err := g.image(ctx, models, key)
+func (g *Guest) instance(ctx context.Context, grants []hostcall.Grant, key string) (*instance, int64, error) {
+	im, err := g.image(ctx, grants, key)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -57,7 +57,7 @@ func (g *Guest) instance(ctx context.Context, models []granted, key string) (*in
 }
 
 // image finds or makes the image for some models, and holds it. Making one is slow, and requests that come meanwhile wait.
-func (g *Guest) image(ctx context.Context, models []granted, key string) (*image, error) {
+func (g *Guest) image(ctx context.Context, grants []hostcall.Grant, key string) (*image, error) {
 	is := &g.images
 	is.mu.Lock()
 	defer is.mu.Unlock()
@@ -65,7 +65,7 @@ func (g *Guest) image(ctx context.Context, models []granted, key string) (*image
 	im, ok := is.byModels[key]
 	if !ok {
 		var err error
-		if im, err = g.prepare(ctx, models); err != nil {
+		if im, err = g.prepare(ctx, grants); err != nil {
 			return nil, err
 		}
 		if is.byModels == nil {
@@ -116,35 +116,30 @@ func (is *images) releaseLocked(im *image) {
 }
 
 // prepare makes an image: initialisation, realm_prepare for each model, snapshot.
-func (g *Guest) prepare(ctx context.Context, models []granted) (*image, error) {
+func (g *Guest) prepare(ctx context.Context, grants []hostcall.Grant) (*image, error) {
 	in, err := g.start(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer in.close()
-	t := newTask(ctx, in, preparing)
-	defer t.close()
-	for _, m := range models {
-		m.Tensors = false // whoever prepares, others may start from the image
-		m.sequences = map[uint32]*realm.Session{}
-		t.models = append(t.models, m)
-	}
+	t := hostcall.NewPreparation(ctx, in, grants)
+	defer t.Close()
 	if in.module.ExportedFunction(abi.ExportPrepare) != nil {
-		for _, m := range models {
-			result, err := in.call(t, abi.ExportPrepare, uint64(m.id))
+		for _, m := range grants {
+			result, err := in.call(ctx, t, abi.ExportPrepare, uint64(m.ID))
 			if err == nil {
-				err = t.refusal(abi.ExportPrepare, int32(result))
+				err = t.Refusal(abi.ExportPrepare, int32(result))
 			}
 			if err != nil {
 				return nil, err
 			}
 		}
 	}
-	im := &image{g: g, size: in.memory.Size(), clock: t.monotonic(), warm: make(chan *instance, g.warm)}
+	im := &image{g: g, size: in.memory.Size(), clock: t.Clock(), warm: make(chan *instance, g.warm)}
 	for _, name := range g.patched.Globals {
 		im.globals = append(im.globals, in.module.ExportedGlobal(name).Get())
 	}
-	im.memory, err = newSnapshot(in.bytes())
+	im.memory, err = newSnapshot(in.Memory())
 	return im, err
 }
 

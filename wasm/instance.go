@@ -12,6 +12,7 @@ import (
 
 	"github.com/realm-ai/realm"
 	"github.com/realm-ai/realm/internal/abi"
+	"github.com/realm-ai/realm/internal/hostcall"
 	"github.com/realm-ai/realm/internal/wasmpatch"
 )
 
@@ -48,12 +49,13 @@ func (g *Guest) start(ctx context.Context) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := newTask(ctx, in, preparing)
+	t := hostcall.NewPreparation(ctx, in, nil)
+	defer t.Close()
 	for _, name := range []string{wasmpatch.StartExport, abi.ExportStart} {
 		if in.module.ExportedFunction(name) == nil {
 			continue
 		}
-		if _, err := in.call(t, name); err != nil {
+		if _, err := in.call(ctx, t, name); err != nil {
 			in.close()
 			return nil, err
 		}
@@ -63,17 +65,28 @@ func (g *Guest) start(ctx context.Context) (*instance, error) {
 
 func (in *instance) close() { _ = in.module.Close(context.Background()) }
 
-// bytes is the instance's memory, valid until the guest runs on.
-func (in *instance) bytes() []byte {
+// Memory is the instance's memory, valid until the guest runs on.
+func (in *instance) Memory() []byte {
 	b, _ := in.memory.Read(0, in.memory.Size())
 	return b
 }
 
+// Fuel is the counter of the meter. Within functions that loop it is in a local, so it is exact in host calls and after
+// the end.
+func (in *instance) Fuel() int64 { return int64(in.fuel.Get()) }
+
+func (in *instance) SetFuel(fuel int64) { in.fuel.Set(uint64(fuel)) }
+
+type taskKey struct{}
+
+// taskOf finds the task that a host function was called for.
+func taskOf(ctx context.Context) *hostcall.Task { return ctx.Value(taskKey{}).(*hostcall.Task) }
+
 // call runs an export on behalf of a task. A guest that traps, exits or is stopped gives the error that says why.
-func (in *instance) call(t *task, name string, args ...uint64) (uint32, error) {
-	results, err := in.module.ExportedFunction(name).Call(context.WithValue(t.ctx, taskKey{}, t), args...)
+func (in *instance) call(ctx context.Context, t *hostcall.Task, name string, args ...uint64) (uint32, error) {
+	results, err := in.module.ExportedFunction(name).Call(context.WithValue(ctx, taskKey{}, t), args...)
 	if err != nil {
-		return 0, t.failure(name, err)
+		return 0, in.failure(t, name, err)
 	}
 	if len(results) == 0 {
 		return 0, nil
@@ -82,24 +95,15 @@ func (in *instance) call(t *task, name string, args ...uint64) (uint32, error) {
 }
 
 // failure says why a call of an export did not return.
-func (t *task) failure(name string, err error) error {
-	code := realm.CodeOf(t.ended)
-	denied := t.in.module.ExportedGlobal(wasmpatch.DeniedGlobal).Get() != 0
-	switch bug, isBug := errors.AsType[runtime.Error](err); {
-	case isBug:
+func (in *instance) failure(t *hostcall.Task, name string, err error) error {
+	if bug, isBug := errors.AsType[runtime.Error](err); isBug {
 		return errorf(realm.CodeInternal, "%s: %w", name, bug)
-	case t.ended != nil && code != realm.CodeGuestFailed:
-		return t.ended
-	case denied:
-		return errorf(realm.CodeOutOfMemory, "%s: the guest failed after its memory of %d bytes could not grow: the limit is %d",
-			name, t.in.memory.Size(), t.in.g.memory)
-	case t.ended != nil:
-		return t.ended
-	case isStackOverflow(err):
-		return errorf(realm.CodeStackOverflow, "%s: the guest's calls went too deep", name)
 	}
 	line, _, _ := strings.Cut(err.Error(), "\n")
-	return errorf(realm.CodeGuestFailed, "%s: %s", name, line)
+	return t.Failure(name, hostcall.Fault{
+		Text: line, StackOverflow: isStackOverflow(err), MemoryLimit: in.g.memory,
+		MemoryDenied: in.module.ExportedGlobal(wasmpatch.DeniedGlobal).Get() != 0,
+	})
 }
 
 // isStackOverflow recognises wazero's error, whose type is internal to it, by the text of the cause.

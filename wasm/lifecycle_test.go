@@ -234,7 +234,7 @@ func TestLayerByLayer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := bytes.Clone(floatBytes(logits))
+		want := floatBytes(logits)
 		_ = s.Close()
 		const hidden = freeAt + 1<<18
 		h := uint32(info.Hidden)

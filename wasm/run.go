@@ -2,12 +2,12 @@ package wasm
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"time"
 
 	"github.com/realm-ai/realm"
 	"github.com/realm-ai/realm/internal/abi"
+	"github.com/realm-ai/realm/internal/hostcall"
 )
 
 // Grant gives a guest the use of a model, which it knows by Model.ID.
@@ -29,7 +29,7 @@ type Limits struct {
 // DefaultLimits returns limits that no honest request comes near, but for very long ones: a tera-unit of fuel, 10
 // minutes, 4 GiB of KV cache, 64 MiB of output and 10 million host calls.
 func DefaultLimits() Limits {
-	return Limits{Fuel: 1e12, Time: 10 * time.Minute, CacheBytes: 4 << 30, OutputBytes: 64 << 20, HostCalls: 1e7}
+	return Limits(hostcall.DefaultLimits())
 }
 
 // The kinds of chunks that Request.OnEmit is given.
@@ -88,100 +88,44 @@ func (g *Guest) Run(ctx context.Context, r Request) (Result, error) {
 		ctx, cancel = context.WithTimeout(ctx, r.Limits.Time)
 		defer cancel()
 	}
-	models, key, err := grants(ctx, r.Models)
+	grants := make([]hostcall.Grant, len(r.Models))
+	for i, m := range r.Models {
+		grants[i] = hostcall.Grant{Model: m.Model, Tensors: m.Tensors}
+	}
+	key, err := hostcall.Grants(ctx, grants)
 	if err != nil {
 		return Result{}, err
 	}
-	in, clock, err := g.instance(ctx, models, key)
+	in, clock, err := g.instance(ctx, grants, key)
 	if err != nil {
 		return Result{}, err
 	}
 	defer in.close()
-	t := newTask(ctx, in, r)
-	defer t.close()
-	t.start, t.models = clock, models
-	err = t.answer()
-	if len(t.line) > 0 && r.OnLog != nil {
-		r.OnLog(printable(t.line)) // what a guest that failed began to write
-	}
+	t := hostcall.NewTask(ctx, in, hostcall.Request{
+		Grants: grants, Limits: hostcall.Limits(r.Limits), Seed: r.Seed, Now: r.Now, Clock: clock, OnEmit: r.OnEmit, OnLog: r.OnLog,
+	})
+	defer t.Close()
+	err = in.answer(ctx, t, r.Body)
 	if r.DumpMemory != nil {
-		if _, dumpErr := r.DumpMemory.Write(in.bytes()); dumpErr != nil && err == nil {
+		if _, dumpErr := r.DumpMemory.Write(in.Memory()); dumpErr != nil && err == nil {
 			err = errorf(realm.CodeIO, "dump of the guest's memory: %w", dumpErr)
 		}
 	}
-	return t.outcome(), err
+	return Result(t.Result()), err
 }
 
-// grants finds the ids of models, and a key that says which they are, whatever the realm.Model that stands for them.
-func grants(ctx context.Context, models []Grant) (list []granted, key string, err error) {
-	for i, g := range models {
-		if g.Model == nil {
-			return nil, "", errorf(realm.CodeInvalidArgument, "grant %d has no model", i)
-		}
-		id, err := g.Model.ID(ctx)
-		if err != nil {
-			return nil, "", err
-		}
-		for _, other := range list {
-			if other.id == id {
-				return nil, "", errorf(realm.CodeConflict, "two grants are of models with the id %#x", id)
-			}
-		}
-		digest, err := g.Model.Digest(ctx, nil)
-		if err != nil {
-			return nil, "", err
-		}
-		key += fmt.Sprintf("%s %d,", digest, g.Model.Info().ContextLength)
-		list = append(list, granted{Grant: g, id: id, sequences: map[uint32]*realm.Session{}, next: 1})
-	}
-	return list, key, nil
-}
-
-// answer hands the request to the guest and waits for it to be done.
-func (t *task) answer() error {
-	body := t.request.Body
-	at, err := t.in.call(t, abi.ExportAlloc, uint64(len(body)))
+// answer hands a request to the guest and waits for it to be done.
+func (in *instance) answer(ctx context.Context, t *hostcall.Task, body []byte) error {
+	at, err := in.call(ctx, t, abi.ExportAlloc, uint64(len(body)))
 	if err != nil {
 		return err
 	}
-	room, err := t.span(at, uint64(len(body)), 1)
-	if err != nil || at == 0 {
-		return errorf(realm.CodeGuestFailed, "%s(%d) returned %#x, with a memory of %d bytes",
-			abi.ExportAlloc, len(body), at, t.in.memory.Size())
+	if err := t.Put(at, body); err != nil {
+		return err
 	}
-	copy(room, body)
-	result, err := t.in.call(t, abi.ExportGenerate, uint64(at), uint64(len(body)))
+	result, err := in.call(ctx, t, abi.ExportGenerate, uint64(at), uint64(len(body)))
 	if err != nil {
 		return err
 	}
-	return t.refusal(abi.ExportGenerate, int32(result))
-}
-
-// refusal is the error of an export that returned minus a code, nil where it is not below 0.
-func (t *task) refusal(name string, result int32) error {
-	if result >= 0 {
-		return nil
-	}
-	code := abi.ErrorCode(result)
-	if t.errorText != "" {
-		return errorf(code, "guest: %s", t.errorText)
-	}
-	if realm.CodeOf(t.lastError) == code {
-		return errorf(code, "guest: %s: %w", name, t.lastError)
-	}
-	return errorf(code, "guest: %s: %w", name, code)
-}
-
-// outcome sums the task up.
-func (t *task) outcome() Result {
-	out := Result{
-		Body: t.result, Fuel: t.fuelUsed(), HostCalls: map[string]int64{}, MemoryBytes: int64(t.in.memory.Size()),
-		WeightBytes: t.weightBytes, CacheBytes: t.budget.Used(),
-	}
-	for i, f := range abi.Functions() {
-		if t.calls[i] > 0 {
-			out.HostCalls[f.Name] = t.calls[i]
-		}
-	}
-	return out
+	return t.Refusal(abi.ExportGenerate, int32(result))
 }

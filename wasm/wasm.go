@@ -14,20 +14,22 @@
 // gives the same bytes and burns the same fuel, alone or among others, and nothing of one request is left for the next.
 //
 // The package knows package realm, the ABI's table and wazero, and nothing of how a model computes. Start at Guest.Run;
-// host.go has the host functions, image.go what instances start from.
+// image.go has what instances start from, and package hostcall the host functions.
 package wasm
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/realm-ai/realm"
-	"github.com/realm-ai/realm/internal/abi"
+	"github.com/realm-ai/realm/internal/hostcall"
 	"github.com/realm-ai/realm/internal/wasmpatch"
 )
 
@@ -77,39 +79,44 @@ func NewRuntime(o Options) (*Runtime, error) {
 
 // hostModules builds what guests may import.
 func (r *Runtime) hostModules() []wazero.HostModuleBuilder {
-	i32, i64 := api.ValueTypeI32, api.ValueTypeI64
+	i64 := []api.ValueType{api.ValueTypeI64}
 	meter := r.wazero.NewHostModuleBuilder(wasmpatch.MeterModule)
-	meter.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(refill), []api.ValueType{i64}, []api.ValueType{i64}).
-		Export(wasmpatch.RefillName)
-	host := r.wazero.NewHostModuleBuilder(abi.Module)
-	for i, f := range abi.Functions() {
-		params, results := signature(f)
-		host.NewFunctionBuilder().WithGoModuleFunction(hostFunction(i, f), params, results).Export(f.Name)
-	}
-	wasi := r.wazero.NewHostModuleBuilder(abi.WASIModule)
-	for name, f := range wasiFunctions {
-		var results []api.ValueType
-		if name != "proc_exit" {
-			results = []api.ValueType{i32}
+	meter.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(refill), i64, i64).Export(wasmpatch.RefillName)
+	modules := map[string]wazero.HostModuleBuilder{wasmpatch.MeterModule: meter}
+	for i, f := range hostcall.Imports() {
+		if modules[f.Module] == nil {
+			modules[f.Module] = r.wazero.NewHostModuleBuilder(f.Module)
 		}
-		wasi.NewFunctionBuilder().WithGoModuleFunction(wasiFunction(f), f.types(), results).Export(name)
+		modules[f.Module].NewFunctionBuilder().WithGoModuleFunction(hostFunction(i, f), types(f.Params), types(f.Result)).Export(f.Name)
 	}
-	return []wazero.HostModuleBuilder{meter, host, wasi}
+	return slices.Collect(maps.Values(modules))
 }
 
-// signature is a function of the ABI's table in WebAssembly's types.
-func signature(f abi.Func) (params, results []api.ValueType) {
-	for range f.Params {
-		params = append(params, api.ValueTypeI32)
+func refill(ctx context.Context, _ api.Module, stack []uint64) {
+	stack[0] = uint64(taskOf(ctx).Refill(int64(stack[0])))
+}
+
+// hostFunction is a function of package hostcall for wazero, which passes parameters and the result in one stack.
+func hostFunction(index int, f hostcall.Func) api.GoModuleFunc {
+	return func(ctx context.Context, _ api.Module, stack []uint64) {
+		result := taskOf(ctx).Call(index, stack[:len(f.Params)])
+		if f.Result != "" {
+			stack[0] = result
+		}
 	}
-	switch f.Result {
-	case abi.None:
-	case abi.I64:
-		results = []api.ValueType{api.ValueTypeI64}
-	default:
-		results = []api.ValueType{api.ValueTypeI32}
+}
+
+// types are the types that package hostcall writes as letters.
+func types(letters string) []api.ValueType {
+	var list []api.ValueType
+	for _, letter := range letters {
+		if letter == 'I' {
+			list = append(list, api.ValueTypeI64)
+		} else {
+			list = append(list, api.ValueTypeI32)
+		}
 	}
-	return params, results
+	return list
 }
 
 // Close closes the guests, for whose requests it waits, and frees compiled code.

@@ -2,14 +2,18 @@ package wasm
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/realm-ai/realm"
 	"github.com/realm-ai/realm/internal/abi"
+	"github.com/realm-ai/realm/internal/hostcall"
 	"github.com/realm-ai/realm/internal/synth"
 	"github.com/realm-ai/realm/internal/wasmtest"
 )
@@ -79,18 +83,15 @@ func tiny(generate string) []byte { return tinyWith(generate, nil) }
 func tinyWith(generate string, more func(m *wasmtest.Module)) []byte {
 	var m wasmtest.Module
 	names := []string{}
-	for _, f := range abi.Functions() {
-		params, results := signature(f)
-		i := m.Import(abi.Module, f.Name, params, results)
-		names = append(names, f.Name, fmt.Sprintf("call %d", i))
+	use := func(f hostcall.Func) {
+		names = append(names, f.Name, fmt.Sprintf("call %d", m.Import(f.Module, f.Name, types(f.Params), types(f.Result))))
+	}
+	all := hostcall.Imports()
+	for _, f := range all[:len(abi.Functions())] {
+		use(f)
 	}
 	for _, name := range []string{"random_get", "clock_time_get", "fd_write", "proc_exit"} {
-		results := i32(1)
-		if name == "proc_exit" {
-			results = nil
-		}
-		i := m.Import(abi.WASIModule, name, wasiFunctions[name].types(), results)
-		names = append(names, name, fmt.Sprintf("call %d", i))
+		use(all[slices.IndexFunc(all, func(f hostcall.Func) bool { return f.Name == name })])
 	}
 	code := func(text string) string {
 		words := strings.Fields(text)
@@ -161,4 +162,13 @@ func TestRun(t *testing.T) {
 			t.Errorf("%+v: %d units of fuel", o, fuel)
 		}
 	}
+}
+
+// floatBytes are floats as they stand in a guest's memory.
+func floatBytes(x []float32) []byte {
+	var b []byte
+	for _, v := range x {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+	}
+	return b
 }

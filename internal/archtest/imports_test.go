@@ -36,18 +36,19 @@ var table = map[string]row{
 	// Public packages and commands.
 	"guest":                  {internal: "abi generate tokenizer chat sample errs"},
 	"guest/guesttest":        {internal: "abi errs", public: "guest realm"}, // runs guests natively, for their tests
-	"wasm":                   {internal: "abi wasmpatch", public: "realm", modules: "github.com/tetratelabs/wazero"},
+	"wasm":                   {internal: "abi hostcall wasmpatch", public: "realm", modules: "github.com/tetratelabs/wazero"},
 	"cmd/realm":              {internal: "cli limits server synth", public: "realm wasm"},
 	"cmd/realm-guest":        {public: "guest"},
 	"examples":               {},
 	"examples/guest-grammar": {public: "guest"},
 	"examples/guest-layers":  {public: "guest"},
-	"cmd/realm-node":         {internal: "abi wasmpatch", public: "realm", cgo: true},
+	"cmd/realm-node":         {internal: "abi hostcall wasmpatch", public: "realm", cgo: true},
 
 	// Surfaces: they see package realm, never a kernel.
-	"internal/cli":    {public: "realm wasm"},
-	"internal/server": {public: "realm wasm"},
-	"internal/openai": {public: "realm wasm"},
+	"internal/hostcall": {internal: "abi", public: "realm"}, // what wasm and cmd/realm-node have in common
+	"internal/cli":      {public: "realm wasm"},
+	"internal/server":   {public: "realm wasm"},
+	"internal/openai":   {public: "realm wasm"},
 
 	// Engine.
 	"internal/engine":  {internal: "model gguf kernel kvcache generate tokenizer chat sample errs"},

@@ -1,12 +1,9 @@
-package wasm
+package hostcall
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"math"
-
-	"github.com/tetratelabs/wazero/api"
 
 	"github.com/realm-ai/realm"
 )
@@ -19,7 +16,7 @@ import (
 // errno. Without an implementation it finds no file of the number that it is given.
 type wasiFunc struct {
 	params string
-	run    func(t *task, p []uint64) uint32
+	run    func(t *Task, p []uint64) uint32
 }
 
 // The error numbers.
@@ -69,42 +66,30 @@ var wasiFunctions = map[string]wasiFunc{
 	"path_symlink":            {"iiiii", nil},
 	"path_unlink_file":        {"iii", nil},
 	"poll_oneoff":             {"iiii", poll},
-	"proc_exit":               {"i", exit},
+	wasiExit:                  {"i", exit},
 	"random_get":              {"ii", random},
 	"sched_yield":             {"", nothing},
 }
 
-func (f wasiFunc) types() []api.ValueType {
-	types := make([]api.ValueType, len(f.params))
-	for i := range types {
-		types[i] = api.ValueTypeI32
-		if f.params[i] == 'I' {
-			types[i] = api.ValueTypeI64
-		}
-	}
-	return types
-}
+// wasiExit is the one function of WASI that returns nothing.
+const wasiExit = "proc_exit"
 
-// wasiFunction wraps a function of WASI for wazero.
-func wasiFunction(f wasiFunc) api.GoModuleFunc {
-	return func(ctx context.Context, _ api.Module, stack []uint64) {
-		t := taskOf(ctx)
+// wasiFunction does what all functions of WASI do around their own work.
+func wasiFunction(f wasiFunc) func(t *Task, params []uint64) uint64 {
+	return func(t *Task, params []uint64) uint64 {
 		if err := t.ctx.Err(); err != nil {
 			t.end(contextError(err))
 		}
-		errno := uint32(wasiBadF)
-		if f.run != nil {
-			errno = f.run(t, stack)
+		if f.run == nil {
+			return wasiBadF
 		}
-		if len(stack) > 0 { // which has room for the result, where there is one
-			stack[0] = uint64(errno)
-		}
+		return uint64(f.run(t, params))
 	}
 }
 
-func nothing(*task, []uint64) uint32 { return wasiOK }
+func nothing(*Task, []uint64) uint32 { return wasiOK }
 
-func (t *task) put32(at uint64, v uint32) bool {
+func (t *Task) put32(at uint64, v uint32) bool {
 	b, err := t.span(uint32(at), 4, 1)
 	if err == nil {
 		binary.LittleEndian.PutUint32(b, v)
@@ -112,7 +97,7 @@ func (t *task) put32(at uint64, v uint32) bool {
 	return err == nil
 }
 
-func (t *task) put64(at uint64, v int64) uint32 {
+func (t *Task) put64(at uint64, v int64) uint32 {
 	b, err := t.span(uint32(at), 8, 1)
 	if err != nil {
 		return wasiFault
@@ -122,7 +107,7 @@ func (t *task) put64(at uint64, v int64) uint32 {
 }
 
 // noStrings says that there are 0 arguments, or variables, of 0 bytes.
-func noStrings(t *task, p []uint64) uint32 {
+func noStrings(t *Task, p []uint64) uint32 {
 	if !t.put32(p[0], 0) || !t.put32(p[1], 0) {
 		return wasiFault
 	}
@@ -136,19 +121,19 @@ const (
 )
 
 // clock is what a clock shows.
-func (t *task) clock(id uint32) (ns int64, ok bool) {
+func (t *Task) clock(id uint32) (ns int64, ok bool) {
 	switch id {
 	case clockRealtime:
 		return t.now(), true
 	case clockMonotonic:
-		return t.monotonic(), true
+		return t.Clock(), true
 	}
 	return 0, false
 }
 
-func clockResolution(t *task, p []uint64) uint32 { return t.put64(p[1], 1) }
+func clockResolution(t *Task, p []uint64) uint32 { return t.put64(p[1], 1) }
 
-func clockTime(t *task, p []uint64) uint32 {
+func clockTime(t *Task, p []uint64) uint32 {
 	ns, ok := t.clock(uint32(p[0]))
 	if !ok {
 		return wasiInval
@@ -157,7 +142,7 @@ func clockTime(t *task, p []uint64) uint32 {
 }
 
 // fdStat describes standard input, output and error as character devices that can be written to.
-func fdStat(t *task, p []uint64) uint32 {
+func fdStat(t *Task, p []uint64) uint32 {
 	if uint32(p[0]) > 2 {
 		return wasiBadF
 	}
@@ -178,7 +163,7 @@ const maxLine = 4096
 const maxVectors = 1024
 
 // fdWrite writes to the log, a line at a time. An iovec is a pointer and a length.
-func fdWrite(t *task, p []uint64) uint32 {
+func fdWrite(t *Task, p []uint64) uint32 {
 	if fd := uint32(p[0]); fd != 1 && fd != 2 {
 		return wasiBadF
 	}
@@ -227,7 +212,7 @@ func fdWrite(t *task, p []uint64) uint32 {
 }
 
 // flush hands over the line that fd_write has begun.
-func (t *task) flush() {
+func (t *Task) flush() {
 	line := t.line
 	t.line = t.line[:0]
 	t.log(line)
@@ -242,7 +227,7 @@ const (
 
 // poll waits for the first of some timeouts, which takes no time but moves the clock on. Of files there are none to wait
 // for.
-func poll(t *task, p []uint64) uint32 {
+func poll(t *Task, p []uint64) uint32 {
 	n := p[2] & math.MaxUint32
 	in, err := t.span(uint32(p[0]), n, subscriptionSize)
 	if err != nil {
@@ -300,18 +285,18 @@ func poll(t *task, p []uint64) uint32 {
 	return wasiOK
 }
 
-func exit(t *task, p []uint64) uint32 {
+func exit(t *Task, p []uint64) uint32 {
 	t.end(errorf(realm.CodeGuestFailed, "the guest exited with status %d", uint32(p[0])))
 	return wasiOK
 }
 
 // random fills a span with bytes that follow from the request's seed. It burns fuel as memory.fill does.
-func random(t *task, p []uint64) uint32 {
+func random(t *Task, p []uint64) uint32 {
 	b, err := t.span(uint32(p[0]), p[1]&math.MaxUint32, 1)
 	if err != nil {
 		return wasiFault
 	}
-	t.in.fuel.Set(t.in.fuel.Get() - uint64(len(b)/8))
+	t.machine.SetFuel(t.machine.Fuel() - int64(len(b)/8))
 	_, _ = t.random.Read(b) // which never fails
 	return wasiOK
 }

@@ -1,13 +1,10 @@
-package wasm
+package hostcall
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"math"
 	"slices"
-
-	"github.com/tetratelabs/wazero/api"
 
 	"github.com/realm-ai/realm"
 	"github.com/realm-ai/realm/internal/abi"
@@ -21,7 +18,7 @@ import (
 //	                            |                                    |
 //	           reads [3]u32  05 00 00 00 07 00 00 00 02 00 00 00     |
 //	           writes [vocab_size]f32                    00 00 80 3f ...
-var hostFunctions = map[string]func(t *task, p []uint32) (int64, error){
+var hostFunctions = map[string]func(t *Task, p []uint32) (int64, error){
 	abi.EmbedTokens:      embedTokens,
 	abi.ForwardLayer:     forwardLayer,
 	abi.ComputeLogits:    computeLogits,
@@ -43,20 +40,19 @@ var hostFunctions = map[string]func(t *task, p []uint32) (int64, error){
 // maxParams is the most parameters that a host function has.
 const maxParams = 8
 
-// hostFunction wraps a host function for wazero. index is its place in the table.
-func hostFunction(index int, f abi.Func) api.GoModuleFunc {
+// hostFunction does what all host functions do around their own work. index is its place in the table.
+func hostFunction(index int, f abi.Func) func(t *Task, params []uint64) uint64 {
 	run := hostFunctions[f.Name]
 	always := f.Name == abi.LastError || f.Name == abi.Now // which a cancelled guest may still call
-	return func(ctx context.Context, _ api.Module, stack []uint64) {
-		t := taskOf(ctx)
+	return func(t *Task, params []uint64) uint64 {
 		t.calls[index]++
 		t.hostCalls++
 		if limit := t.request.Limits.HostCalls; limit > 0 && t.hostCalls > limit {
 			t.end(errorf(realm.CodeHostCallLimit, "the guest has made more than %d host calls", limit))
 		}
 		var p [maxParams]uint32
-		for i := range f.Params {
-			p[i] = uint32(stack[i])
+		for i, v := range params {
+			p[i] = uint32(v)
 		}
 		var result int64
 		var err error
@@ -70,15 +66,14 @@ func hostFunction(index int, f abi.Func) api.GoModuleFunc {
 			result = int64(abi.ErrorResult(err))
 		}
 		if f.Result == abi.I64 {
-			stack[0] = uint64(result)
-		} else {
-			stack[0] = uint64(uint32(result))
+			return uint64(result)
 		}
+		return uint64(uint32(result))
 	}
 }
 
 // canceled is the error of a host call of a task whose context has ended. A guest may take note of it once.
-func (t *task) canceled() error {
+func (t *Task) canceled() error {
 	err := contextError(t.ctx.Err())
 	if t.warned {
 		t.end(err)
@@ -88,7 +83,7 @@ func (t *task) canceled() error {
 }
 
 // sequence is the selected sequence of a model by its id.
-func (t *task) sequence(id uint32) (*realm.Session, *granted, error) {
+func (t *Task) sequence(id uint32) (*realm.Session, *Grant, error) {
 	m, err := t.model(id)
 	if err != nil {
 		return nil, nil, err
@@ -98,7 +93,7 @@ func (t *task) sequence(id uint32) (*realm.Session, *granted, error) {
 }
 
 // readTokens reads token ids. One that is no int32 becomes -1, which is in no vocabulary.
-func (t *task) readTokens(at, n uint32) ([]int32, error) {
+func (t *Task) readTokens(at, n uint32) ([]int32, error) {
 	b, err := t.span(at, uint64(n), 4)
 	if err != nil {
 		return nil, err
@@ -115,12 +110,12 @@ func (t *task) readTokens(at, n uint32) ([]int32, error) {
 }
 
 // scratch is room for n floats, until the next call of it.
-func (t *task) scratch(n uint64) []float32 {
+func (t *Task) scratch(n uint64) []float32 {
 	t.floats = slices.Grow(t.floats[:0], int(n))[:n]
 	return t.floats
 }
 
-func embedTokens(t *task, p []uint32) (int64, error) {
+func embedTokens(t *Task, p []uint32) (int64, error) {
 	s, m, err := t.sequence(p[0])
 	if err != nil {
 		return 0, err
@@ -145,7 +140,7 @@ func embedTokens(t *task, p []uint32) (int64, error) {
 	return 0, nil
 }
 
-func forwardLayer(t *task, p []uint32) (int64, error) {
+func forwardLayer(t *Task, p []uint32) (int64, error) {
 	s, _, err := t.sequence(p[0])
 	if err != nil {
 		return 0, err
@@ -167,7 +162,7 @@ func forwardLayer(t *task, p []uint32) (int64, error) {
 	return 0, nil
 }
 
-func computeLogits(t *task, p []uint32) (int64, error) {
+func computeLogits(t *Task, p []uint32) (int64, error) {
 	s, m, err := t.sequence(p[0])
 	if err != nil {
 		return 0, err
@@ -194,7 +189,7 @@ func computeLogits(t *task, p []uint32) (int64, error) {
 	return 0, nil
 }
 
-func forward(t *task, p []uint32) (int64, error) {
+func forward(t *Task, p []uint32) (int64, error) {
 	s, m, err := t.sequence(p[0])
 	if err != nil {
 		return 0, err
@@ -219,7 +214,7 @@ func forward(t *task, p []uint32) (int64, error) {
 	return 0, nil
 }
 
-func topLogits(t *task, p []uint32) (int64, error) {
+func topLogits(t *Task, p []uint32) (int64, error) {
 	s, m, err := t.sequence(p[0])
 	if err != nil {
 		return 0, err
@@ -251,7 +246,7 @@ func topLogits(t *task, p []uint32) (int64, error) {
 	return int64(n), nil
 }
 
-func getModelInfo(t *task, p []uint32) (int64, error) {
+func getModelInfo(t *Task, p []uint32) (int64, error) {
 	m, err := t.model(p[0])
 	if err != nil {
 		return 0, err
@@ -262,7 +257,7 @@ func getModelInfo(t *task, p []uint32) (int64, error) {
 	}
 	i := m.Model.Info()
 	info := abi.ModelInfo{
-		TotalSize: uint64(i.TensorBytes), FileSize: uint64(i.FileBytes), TensorCount: uint32(i.TensorCount), ModelID: m.id,
+		TotalSize: uint64(i.TensorBytes), FileSize: uint64(i.FileBytes), TensorCount: uint32(i.TensorCount), ModelID: m.ID,
 		LayerCount: uint32(i.Layers), HiddenSize: uint32(i.Hidden), FFNSize: uint32(i.FFN), HeadCount: uint32(i.Heads),
 		KVHeadCount: uint32(i.KVHeads), HeadDim: uint32(i.HeadDim), VocabSize: uint32(i.Vocab),
 		TokenCount: uint32(m.Model.Tokenizer().VocabSize()), ContextLength: uint32(i.ContextLength),
@@ -272,7 +267,7 @@ func getModelInfo(t *task, p []uint32) (int64, error) {
 	return abi.ModelInfoSize, nil
 }
 
-func getModelMetadata(t *task, p []uint32) (int64, error) {
+func getModelMetadata(t *Task, p []uint32) (int64, error) {
 	m, err := t.model(p[0])
 	if err != nil {
 		return 0, err
@@ -303,7 +298,7 @@ func getModelMetadata(t *task, p []uint32) (int64, error) {
 }
 
 // vocabTable is the model's vocabulary, which a guest asks for twice: how long it is, then for the table.
-func (m *granted) vocabTable() ([]byte, error) {
+func (m *Grant) vocabTable() ([]byte, error) {
 	if m.vocab == nil {
 		table, err := m.Model.Tokenizer().VocabTable()
 		if err != nil {
@@ -314,7 +309,7 @@ func (m *granted) vocabTable() ([]byte, error) {
 	return m.vocab, nil
 }
 
-func getTensor(t *task, p []uint32) (int64, error) {
+func getTensor(t *Task, p []uint32) (int64, error) {
 	m, err := t.model(p[0])
 	if err != nil {
 		return 0, err
@@ -328,7 +323,7 @@ func getTensor(t *task, p []uint32) (int64, error) {
 		return 0, err
 	}
 	if !m.Tensors {
-		return 0, errorf(realm.CodePermissionDenied, "the tensors of model %#x are not granted to the guest", m.id)
+		return 0, errorf(realm.CodePermissionDenied, "the tensors of model %#x are not granted to the guest", m.ID)
 	}
 	n := uint64(0)
 	for _, tensor := range m.Model.Tensors() {
@@ -357,10 +352,10 @@ func getTensor(t *task, p []uint32) (int64, error) {
 	return int64(n), nil
 }
 
-// maxSequences bounds the sequences of a model in a request: each takes room for logits, which no other limit counts.
-const maxSequences = 64
+// MaxSequences bounds the sequences of a model in a request: each takes room for logits, which no other limit counts.
+const MaxSequences = 64
 
-func kvTruncate(t *task, p []uint32) (int64, error) {
+func kvTruncate(t *Task, p []uint32) (int64, error) {
 	s, _, err := t.sequence(p[0])
 	if err != nil {
 		return 0, err
@@ -368,13 +363,13 @@ func kvTruncate(t *task, p []uint32) (int64, error) {
 	return 0, s.Truncate(int(p[1]))
 }
 
-func kvFork(t *task, p []uint32) (int64, error) {
+func kvFork(t *Task, p []uint32) (int64, error) {
 	s, m, err := t.sequence(p[0])
 	if err != nil {
 		return 0, err
 	}
-	if len(m.sequences) == maxSequences {
-		return 0, errorf(realm.CodeLimitExceeded, "more than %d sequences of a model", maxSequences)
+	if len(m.sequences) == MaxSequences {
+		return 0, errorf(realm.CodeLimitExceeded, "more than %d sequences of a model", MaxSequences)
 	}
 	if m.next > math.MaxInt32 {
 		return 0, errorf(realm.CodeLimitExceeded, "sequence numbers are used up")
@@ -389,7 +384,7 @@ func kvFork(t *task, p []uint32) (int64, error) {
 	return int64(seq), nil
 }
 
-func kvSelect(t *task, p []uint32) (int64, error) {
+func kvSelect(t *Task, p []uint32) (int64, error) {
 	m, err := t.model(p[0])
 	if err != nil {
 		return 0, err
@@ -401,7 +396,7 @@ func kvSelect(t *task, p []uint32) (int64, error) {
 	return 0, nil
 }
 
-func kvFree(t *task, p []uint32) (int64, error) {
+func kvFree(t *Task, p []uint32) (int64, error) {
 	m, err := t.model(p[0])
 	if err != nil {
 		return 0, err
@@ -420,7 +415,7 @@ func kvFree(t *task, p []uint32) (int64, error) {
 // maxErrorText bounds the text of an error that a guest emits.
 const maxErrorText = 4096
 
-func emit(t *task, p []uint32) (int64, error) {
+func emit(t *Task, p []uint32) (int64, error) {
 	chunk, err := t.span(p[1], uint64(p[2]), 1)
 	if err != nil {
 		return 0, err
@@ -446,7 +441,7 @@ func emit(t *task, p []uint32) (int64, error) {
 	return 0, nil
 }
 
-func lastError(t *task, p []uint32) (int64, error) {
+func lastError(t *Task, p []uint32) (int64, error) {
 	out, err := t.span(p[0], uint64(p[1]), 1)
 	if err != nil {
 		return 0, err
@@ -459,7 +454,7 @@ func lastError(t *task, p []uint32) (int64, error) {
 	return int64(len(text)), nil
 }
 
-func logLine(t *task, p []uint32) (int64, error) {
+func logLine(t *Task, p []uint32) (int64, error) {
 	line, err := t.span(p[0], uint64(p[1]), 1)
 	if err != nil {
 		return 0, err
@@ -469,11 +464,11 @@ func logLine(t *task, p []uint32) (int64, error) {
 }
 
 // log hands a line to the embedder. The guest's output limit counts its bytes and its end.
-func (t *task) log(line []byte) {
+func (t *Task) log(line []byte) {
 	t.spend(len(line) + 1)
 	if t.request.OnLog != nil {
 		t.request.OnLog(printable(line))
 	}
 }
 
-func now(t *task, _ []uint32) (int64, error) { return t.now(), nil }
+func now(t *Task, _ []uint32) (int64, error) { return t.now(), nil }

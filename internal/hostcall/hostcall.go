@@ -1,0 +1,123 @@
+// Package hostcall owns what guests may import: the host functions of the ABI's table and those of WASI, with the grants,
+// limits, sequences and counters of the request that calls them. Package wasm binds them to wazero, the Node addon to V8,
+// so that a guest finds the same functions, the same clock and the same errors under both, and burns the same fuel.
+//
+// It must know no engine: it sees a Machine, a guest's memory and its fuel counter. A function that stops the guest
+// panics with an error, which an engine turns into the end of the guest's code; Task.Failure then says why it ended.
+// Start at Imports and Task.Call.
+package hostcall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/realm-ai/realm"
+	"github.com/realm-ai/realm/internal/abi"
+)
+
+// Machine is an instance of a guest in some engine.
+type Machine interface {
+	// Memory is the whole linear memory, valid until the guest runs on.
+	Memory() []byte
+	// Fuel is the counter of the meter, which SetFuel sets. Both are called only while the guest does not run.
+	Fuel() int64
+	SetFuel(int64)
+}
+
+// Limits bound a request; those of package wasm. What is 0 is not limited.
+type Limits struct {
+	Fuel        uint64
+	Time        time.Duration // of the context: whoever makes that applies it
+	CacheBytes  int64
+	OutputBytes int64
+	HostCalls   int64
+}
+
+// DefaultLimits are those of package wasm.
+func DefaultLimits() Limits {
+	return Limits{Fuel: 1e12, Time: 10 * time.Minute, CacheBytes: 4 << 30, OutputBytes: 64 << 20, HostCalls: 1e7}
+}
+
+// preparing are the limits for a guest that starts and prepares itself: with much fuel, since that is done once.
+var preparing = Limits{Fuel: 1 << 36, CacheBytes: 64 << 20, OutputBytes: 1 << 20, HostCalls: 1 << 16}
+
+// Grant is a model that a guest may use. Only its own task uses it.
+type Grant struct {
+	Model   *realm.Model
+	ID      uint32
+	Tensors bool // it may read the weights too
+
+	sequences map[uint32]*realm.Session // of which 0 is made when it is first wanted
+	selected  uint32
+	next      uint32
+	vocab     []byte // its table, once asked for
+}
+
+// Grants finds the ids of models, which must differ, and a key that says which models they are, whatever the realm.Model
+// that stands for them.
+func Grants(ctx context.Context, grants []Grant) (key string, err error) {
+	for i := range grants {
+		g := &grants[i]
+		if g.Model == nil {
+			return "", errorf(realm.CodeInvalidArgument, "grant %d has no model", i)
+		}
+		if g.ID, err = g.Model.ID(ctx); err != nil {
+			return "", err
+		}
+		for _, other := range grants[:i] {
+			if other.ID == g.ID {
+				return "", errorf(realm.CodeConflict, "two grants are of models with the id %#x", g.ID)
+			}
+		}
+		digest, err := g.Model.Digest(ctx, nil)
+		if err != nil {
+			return "", err
+		}
+		key += fmt.Sprintf("%s %d,", digest, g.Model.Info().ContextLength)
+	}
+	return key, nil
+}
+
+// Request is what a task is for.
+type Request struct {
+	Grants []Grant
+	Limits Limits
+	Seed   uint64    // of random bytes
+	Now    time.Time // where the clock starts, for the zero value at 1970
+	// Clock is where the monotonic clock starts: that of the task which prepared the instance goes on.
+	Clock  int64
+	OnEmit func(kind uint32, chunk []byte) error // may be nil
+	OnLog  func(line string)                     // may be nil
+}
+
+// Result is what came of a request; that of package wasm.
+type Result struct {
+	Body        []byte
+	Fuel        uint64
+	HostCalls   map[string]int64
+	MemoryBytes int64
+	WeightBytes int64
+	CacheBytes  int64
+}
+
+// Result sums the task up.
+func (t *Task) Result() Result {
+	out := Result{
+		Body: t.result, Fuel: t.fuelUsed(), HostCalls: map[string]int64{}, MemoryBytes: int64(len(t.machine.Memory())),
+		WeightBytes: t.weightBytes, CacheBytes: t.budget.Used(),
+	}
+	for i, f := range abi.Functions() {
+		if t.calls[i] > 0 {
+			out.HostCalls[f.Name] = t.calls[i]
+		}
+	}
+	return out
+}
+
+// errorf makes an error with a code. A %w verb sets the cause.
+func errorf(code realm.Code, format string, args ...any) error {
+	err := fmt.Errorf("hostcall: "+format, args...)
+	return &realm.Error{Code: code, Msg: err.Error(), Err: errors.Unwrap(err)}
+}
