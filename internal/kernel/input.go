@@ -50,7 +50,7 @@ func (q *quantized) reset(in *Input, block int) {
 	q.made, q.block = made{}, block
 	if q.items.quantize == nil {
 		q.items = inputItems{
-			quantize: func(t int) { q.quantize(in, t) },
+			quantize: func(item int) { q.quantizeSome(in, item) },
 			nib:      func(t int) { spreadNibbles(q.nib[t*in.N/4:(t+1)*in.N/4], q.q[t*in.N:(t+1)*in.N]) },
 			by:       func(t int) { spreadBytes(q.by[t*in.N/2:(t+1)*in.N/2], q.q[t*in.N:(t+1)*in.N]) },
 			stream:   func(i int) { q.streamTile(in, i) },
@@ -87,7 +87,7 @@ func (in *Input) prepare(p *Pool, m *Matrix) {
 		q.d = grow(q.d, in.T*in.N/q.block)
 		q.q = grow(q.q, in.T*in.N)
 		q.sums = grow(q.sums, in.T*in.N/q.sumsOf())
-		p.Run(in.T, q.items.quantize)
+		p.Run(ceil(in.T, in.some()), q.items.quantize)
 		q.made.quants = true
 	}
 	if m.tiles(in.T) != nil {
@@ -119,6 +119,15 @@ func (in *Input) prepare(p *Pool, m *Matrix) {
 // quantizer quantizes blocks of activations, at least one, and sums them up as sums of quantized has them. The result
 // is that of quantizeBlock.
 type quantizer func(q *int8, d *float32, sums *int32, x *float32, blocks int)
+
+// some is the number of tokens that are quantized as one item: about a microsecond's work.
+func (in *Input) some() int { return max(1, 8192/max(1, in.N)) }
+
+func (q *quantized) quantizeSome(in *Input, item int) {
+	for t := item * in.some(); t < min((item+1)*in.some(), in.T); t++ {
+		q.quantize(in, t)
+	}
+}
 
 func (q *quantized) quantize(in *Input, t int) {
 	nb := in.N / q.block
