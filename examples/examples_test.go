@@ -1,3 +1,5 @@
+//go:build !wasip1
+
 // Package examples tests that the example guests compile to guests. What those in Go do is tested beside them.
 package examples
 

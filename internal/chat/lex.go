@@ -53,7 +53,7 @@ type lexer struct {
 }
 
 func lex(source string) ([]token, error) {
-	source = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(source)
+	source = strings.ReplaceAll(strings.ReplaceAll(source, "\r\n", "\n"), "\r", "\n")
 	l := lexer{src: strings.TrimSuffix(source, "\n"), line: 1, lineStart: true}
 	for l.pos < len(l.src) {
 		if err := l.next(); err != nil {

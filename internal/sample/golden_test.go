@@ -88,7 +88,8 @@ func TestAgreesWithLlamaCpp(t *testing.T) {
 				t.Errorf("top-p keeps %d tokens, want %d", len(s.kept), c.TopPKeeps)
 			}
 			s.minP()
-			slices.SortFunc(s.kept, candidate.compare)
+			heapify(s.kept, after)
+			sortHeap(s.kept)
 			if !slices.Equal(ids(s.kept), c.Final) {
 				t.Errorf("after min-p: %v, want %v", ids(s.kept), c.Final)
 			}

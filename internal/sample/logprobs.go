@@ -2,7 +2,6 @@ package sample
 
 import (
 	"errors"
-	"slices"
 )
 
 // ErrToken is returned by Logprobs for a token that is not in the vocabulary.
@@ -40,7 +39,8 @@ func (s *Sampler) Logprobs(logits []float32, token int32) (float32, []TokenLogpr
 	s.top = s.top[:0]
 	if s.params.TopLogprobs > 0 {
 		if n == s.vocab {
-			slices.SortFunc(s.kept, candidate.compare)
+			heapify(s.kept, after)
+			sortHeap(s.kept)
 		}
 		for _, c := range s.kept {
 			s.top = append(s.top, TokenLogprob{c.id, logprob(c.logit)})

@@ -31,14 +31,6 @@ func (c candidate) before(d candidate) bool {
 	return c.logit > d.logit || c.logit == d.logit && c.id < d.id
 }
 
-// compare is before as slices.SortFunc wants it. No two candidates of one vocabulary are equal.
-func (c candidate) compare(d candidate) int {
-	if c.before(d) {
-		return -1
-	}
-	return 1
-}
-
 // Sampler draws the tokens of one sequence. It is not safe for concurrent use. After its first token it allocates
 // nothing, except where the map of recent tokens grows.
 type Sampler struct {

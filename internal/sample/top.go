@@ -1,7 +1,5 @@
 package sample
 
-import "slices"
-
 // maxNeed bounds what Need asks for: choosing more of the largest logits takes longer than passing over all of them.
 const maxNeed = 256
 
@@ -44,7 +42,8 @@ func (s *Sampler) SampleTop(ids []int32, logits []float32) (int32, error) {
 		s.kept = append(s.kept, candidate{id, s.adjustOne(id, logits[i])})
 	}
 	if k := s.params.keep(); k < len(s.kept) {
-		slices.SortFunc(s.kept, candidate.compare)
+		heapify(s.kept, after)
+		sortHeap(s.kept)
 		s.kept = s.kept[:k]
 	}
 	if s.kept[0].logit < -maxFloat32 {

@@ -1,7 +1,5 @@
 package sample
 
-import "slices"
-
 // topK appends the k candidates with the largest logits to kept, 0 < k <= len(logits). Fewer than the whole
 // vocabulary come sorted; the whole vocabulary comes as a heap with the first candidate on top, because sorting it
 // would cost more than all the rest of a draw. It reports false where a logit is NaN or +Inf or all are -Inf.
@@ -32,7 +30,7 @@ func topK(kept []candidate, logits []float32, k int) ([]candidate, bool) {
 		siftDown(kept, 0, after)
 		worst = kept[0].logit
 	}
-	slices.SortFunc(kept, candidate.compare)
+	sortHeap(kept)
 	return kept, kept[0].logit >= -maxFloat32
 }
 
@@ -48,6 +46,14 @@ func after(c, d candidate) bool { return d.before(c) }
 func heapify(h []candidate, less func(a, b candidate) bool) {
 	for i := len(h)/2 - 1; i >= 0; i-- {
 		siftDown(h, i, less)
+	}
+}
+
+// sortHeap brings a heap with the last candidate on top into their order.
+func sortHeap(h []candidate) {
+	for n := len(h) - 1; n > 0; n-- {
+		h[0], h[n] = h[n], h[0]
+		siftDown(h[:n], 0, after)
 	}
 }
 
