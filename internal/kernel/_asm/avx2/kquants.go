@@ -193,7 +193,7 @@ func block256(f kquant, tokens int) {
 	n, groups := k.iterations()
 	if n > 1 {
 		k.index = GP64()
-		for _, step := range k.steps(groups) {
+		for _, step := range k.strides(groups) {
 			k.unit = max(k.unit, step/8)
 		}
 	}

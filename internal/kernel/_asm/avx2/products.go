@@ -38,7 +38,7 @@ func (k *kernel) groups() int {
 
 // byToken says that the weights of a chunk of groups stay in registers while each token passes, so that the totals can
 // too. Otherwise each token's products stay in a register while the weights pass.
-func (k *kernel) byToken() bool { return k.groups() <= 4 && k.used(k.registersByToken()) <= registers }
+func (k *kernel) byToken() bool { return k.used(k.registersByToken()) <= registers }
 
 // registersByToken is what that takes: totals, weights, products and activations.
 func (k *kernel) registersByToken() int {
@@ -91,7 +91,7 @@ next:
 		if groups*4 < k.Sub {
 			continue
 		}
-		first := k.steps(groups)
+		first := k.strides(groups)
 		for i := range all - groups {
 			a, b := k.Pieces(i), k.Pieces(i+groups)
 			for j := range a {
@@ -105,14 +105,14 @@ next:
 	return 1, all
 }
 
-// steps is what lies between an iteration's pieces and the next one's, in bytes.
-func (k *kernel) steps(groups int) []int {
+// strides is what lies between an iteration's pieces and the next one's, in bytes.
+func (k *kernel) strides(groups int) []int {
 	a, b := k.Pieces(0), k.Pieces(groups)
-	steps := make([]int, len(a))
+	strides := make([]int, len(a))
 	for j := range a {
-		steps[j] = b[j].Offset - a[j].Offset
+		strides[j] = b[j].Offset - a[j].Offset
 	}
-	return steps
+	return strides
 }
 
 // indexed is m of the iteration, of which step bytes lie between this one's and the next one's.
@@ -130,7 +130,7 @@ func (k *kernel) weight(g, h int) VecVirtual {
 	for j, p := range k.Pieces(g) {
 		from := k.at(p.Offset, h)
 		if k.unit != 0 {
-			from = k.indexed(from, k.steps(groups)[j])
+			from = k.indexed(from, k.strides(groups)[j])
 		}
 		u := v
 		if j > 0 {
