@@ -52,6 +52,9 @@ type Request struct {
 	// OnEmit, if not nil, is called with the chunks of the answer as they come, which it must not keep. An error from it
 	// ends the request.
 	OnEmit func(kind uint32, chunk []byte) error
+	// OnForward, if not nil, is called after each realm_forward with its tokens, their position and the logits of the last
+	// one, which it must not keep or change.
+	OnForward func(tokens []int32, position int, logits []float32)
 	// OnLog, if not nil, is called with lines that the guest logs or writes to its standard output and error.
 	OnLog func(line string)
 	// DumpMemory, if not nil, is given the guest's memory at the end.
@@ -103,6 +106,7 @@ func (g *Guest) Run(ctx context.Context, r Request) (Result, error) {
 	defer in.close()
 	t := hostcall.NewTask(ctx, in, hostcall.Request{
 		Grants: grants, Limits: hostcall.Limits(r.Limits), Seed: r.Seed, Now: r.Now, Clock: clock, OnEmit: r.OnEmit, OnLog: r.OnLog,
+		OnForward: r.OnForward,
 	})
 	defer t.Close()
 	err = in.answer(ctx, t, r.Body)

@@ -211,6 +211,9 @@ func forward(t *Task, p []uint32) (int64, error) {
 	if out != nil {
 		putFloats(out, logits)
 	}
+	if t.request.OnForward != nil {
+		t.request.OnForward(tokens, int(p[3]), logits)
+	}
 	return 0, nil
 }
 

@@ -90,6 +90,8 @@ type Request struct {
 	Clock  int64
 	OnEmit func(kind uint32, chunk []byte) error // may be nil
 	OnLog  func(line string)                     // may be nil
+	// OnForward, which may be nil, is given the tokens of each realm_forward, their position and the logits.
+	OnForward func(tokens []int32, position int, logits []float32)
 }
 
 // Result is what came of a request; that of package wasm.
