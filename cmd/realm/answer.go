@@ -53,7 +53,12 @@ func (r *run) generate(ctx context.Context, request realm.Request, write func(st
 		request.OnLogits = logits.add
 	}
 	var text strings.Builder
-	for chunk, err := range r.session.Generate(ctx, request) {
+	chunks := r.session.Generate(ctx, request)
+	if r.guest != nil {
+		result.Guest = &cli.GuestResult{}
+		chunks = r.guest.generate(ctx, r.model, request, result.Guest)
+	}
+	for chunk, err := range chunks {
 		text.WriteString(chunk.Text)
 		result.Text = text.String()
 		if chunk.Text != "" {
@@ -133,7 +138,7 @@ func (r *run) chat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer r.model.Close()
+	defer r.close()
 	system, err := r.systemMessages()
 	if err != nil {
 		return err

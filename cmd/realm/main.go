@@ -22,7 +22,8 @@ func app() *cli.App {
 		Name:  "realm",
 		Short: "realm runs large language models from GGUF files.",
 		Commands: []*cli.Command{
-			runCommand(), inspectCommand(), tokenizeCommand(), benchCommand(), synthCommand(), cacheCommand(), versionCommand(),
+			runCommand(), inspectCommand(), tokenizeCommand(), benchCommand(), synthCommand(), cacheCommand(), guestCommand(),
+			versionCommand(),
 		},
 		Topics: []cli.Topic{cli.ExitCodes()},
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +22,7 @@ const asProcess = "REALM_TEST_AS_PROCESS"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProcess) != "" {
+		os.Args = append(os.Args[:1], natively(os.Args[1:])...)
 		main()
 	}
 	dir, err := modelDir()
@@ -115,12 +117,20 @@ type output struct {
 	code           int
 }
 
+// natively adds --native to a run, unless it says how to answer: what runs tests has no guest in it.
+func natively(args []string) []string {
+	if len(args) > 0 && args[0] == "run" && !slices.Contains(args, "--guest") && !slices.Contains(args, "--native") {
+		return append([]string{"run", "--native"}, args[1:]...)
+	}
+	return args
+}
+
 // invoke runs the program inside the test.
 func invoke(t *testing.T, stdin string, args ...string) output {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	env := &cli.Env{Stdin: strings.NewReader(stdin), Stdout: bufio.NewWriter(&stdout), Stderr: &stderr}
-	code := app().Main(t.Context(), env, args)
+	code := app().Main(t.Context(), env, natively(args))
 	return output{stdout.String(), stderr.String(), code}
 }
 

@@ -20,6 +20,10 @@ const runHelp = `
 Without --raw, TEXT is a user's message, and the model's chat template makes the prompt of it. With --raw the model goes
 on with TEXT itself. Only the answer is printed, as it comes.
 
+The loop that answers, from the chat template to the sampler, runs in a guest: a WebAssembly module of a few MB that the
+program brings along, with limits on its memory and its fuel. It has no access to the weights. --guest FILE runs one of
+your own, --native none. A chat is native unless --guest is given, since it goes on from what the last turn computed.
+
 Without -p, each line of standard input is a message of one conversation. On a terminal Ctrl-C stops an answer, and
 /help lists what else there is; otherwise there are no prompts, and the first failure ends it.
 
@@ -37,7 +41,7 @@ get none.
   realm run -m model.gguf --json --logprobs 3 -p - < question.txt
 
 With --json one object is printed at the end: text, tokens, prompt_tokens, finish_reason ("stop" or "length"), usage,
-timings, memory, model, settings and, where asked for, logits_sha256 and logprobs. If the command fails nothing is; the
+timings, memory, model, settings, guest (memory_bytes, weight_bytes, fuel, host_calls) and, where asked for, logits_sha256 and logprobs. If the command fails nothing is; the
 exit code and standard error say why.`
 
 // maxText is how much is read from standard input: tokenizers take no more.
@@ -56,8 +60,10 @@ type run struct {
 	sampling           realm.Sampling
 	json, hashLogits   bool
 	verbose            bool
+	guestFlags         guestFlags
 
 	opened
+	guest *loadedGuest // nil where the answer is native
 }
 
 func runCommand() *cli.Command {
@@ -109,6 +115,9 @@ func (r *run) declare(f *cli.Flags) {
 	f.Float32(&r.sampling.Temperature, "temp", "temperature; 0, the default, takes the most probable token")
 	f.Uint64(&r.sampling.Seed, "seed", "seed of the draw, 0 if not given")
 
+	f.Group("Guest")
+	r.guestFlags.declare(f)
+
 	f.Group("Output")
 	f.Bool(&r.json, "json", "print one JSON object at the end")
 	f.Int(&r.sampling.TopLogprobs, "logprobs", "with --json, the log-probability of each token and of the N most probable ones")
@@ -159,6 +168,9 @@ func (r *run) check() error {
 		return usage("--stop needs a text that is not empty")
 	}
 	r.request.MaxTokens = max(0, r.request.MaxTokens) // -1 is no limit too, as in llama.cpp
+	if err := r.guestFlags.check(r.command, !r.prompted()); err != nil {
+		return err
+	}
 	return r.modelFlags.check(r.command)
 }
 
@@ -197,7 +209,7 @@ func (r *run) main(ctx context.Context) error {
 	if err := r.open(ctx); err != nil {
 		return err
 	}
-	defer r.model.Close()
+	defer r.close()
 	request := r.request
 	if r.raw {
 		request.Prompt = prompt
@@ -213,13 +225,28 @@ func (r *run) main(ctx context.Context) error {
 
 func (r *run) open(ctx context.Context) error {
 	var err error
+	if !r.guestFlags.native {
+		if r.guest, err = r.guestFlags.load(ctx); err != nil {
+			return err
+		}
+	}
 	if r.opened, err = r.modelFlags.open(ctx, r.env); err != nil {
+		if r.guest != nil {
+			r.guest.close()
+		}
 		return err
 	}
 	if reason := r.model.Info().TemplateError; reason != nil && !r.raw {
 		r.env.Note("realm: the model's chat template cannot be used, so ChatML takes its place: %v", reason)
 	}
 	return nil
+}
+
+func (r *run) close() {
+	if r.guest != nil {
+		r.guest.close()
+	}
+	_ = r.model.Close()
 }
 
 // systemMessages returns what a conversation begins with.

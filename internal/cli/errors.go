@@ -102,9 +102,15 @@ func ExitCodes() Topic {
 		{realm.CodeContextLength, "a prompt or an answer that does not fit the context length"},
 		{realm.CodeDeadlineExceeded, "a time limit passed"},
 		{realm.CodeClosed, "a model used after it was closed"},
-		{realm.CodeOutOfMemory, "no room in the KV cache"},
+		{realm.CodeOutOfMemory, "no room in the KV cache, or in the memory of the guest: see --limit-memory"},
 		{realm.CodeIO, "the system failed to read or write"},
 		{realm.CodeConflict, "a file that is there already, or changed while it was read"},
+		{realm.CodeFuelExhausted, "the guest used up its fuel: see --limit-fuel"},
+		{realm.CodeOutputLimit, "the guest put out too much"},
+		{realm.CodeHostCallLimit, "the guest made too many host calls"},
+		{realm.CodeCacheLimit, "the guest took too much of the KV cache"},
+		{realm.CodeStackOverflow, "the guest's calls went too deep"},
+		{realm.CodeGuestFailed, "the guest trapped, exited or broke the ABI"},
 		{realm.CodeCanceled, "Ctrl-C, or a request of the system's to end"},
 	} {
 		column(&b, fmt.Sprint(c.code.ExitCode()), 7, c.code.Error()+": "+c.when)

@@ -17,6 +17,7 @@ type RunResult struct {
 	Memory       Memory             `json:"memory"`
 	Model        ModelName          `json:"model"`
 	Settings     RunSettings        `json:"settings"`
+	Guest        *GuestResult       `json:"guest,omitempty"` // where a guest answered
 	LogitsSHA256 string             `json:"logits_sha256,omitempty"`
 	Logprobs     []TokenLogprobs    `json:"logprobs,omitempty"`
 }
