@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -151,4 +152,41 @@ func TestBatchedSessions(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestHammerTurns hands the taking of turns round between sessions that give up at any moment, also while they are to
+// take turns. All must come back, and the engine must serve whoever comes then.
+func TestHammerTurns(t *testing.T) {
+	e, _ := newEngine(t, "tiny-llama-q8_0", Options{Threads: 2})
+	text := encode(t, e, story)
+	want, err := newSession(t, e).Forward(t.Context(), text, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for i := range 8 {
+		s := newSession(t, e)
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(i), 1))
+			for range 60 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rng.IntN(3000))*time.Microsecond)
+				n := 1 + rng.IntN(len(text))
+				logits, err := s.Forward(ctx, text[:n], 0)
+				cancel()
+				switch {
+				case err != nil && !errors.Is(err, errs.DeadlineExceeded):
+					t.Errorf("session %d: %v", i, err)
+				case err == nil && n == len(text) && bits(logits) != bits(want):
+					t.Errorf("session %d: other logits", i)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	q := &e.schedule
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.running || len(q.queue) != 0 || q.heir != nil {
+		t.Errorf("after all: running %v, %d steps wait, heir %v", q.running, len(q.queue), q.heir)
+	}
 }
