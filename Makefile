@@ -26,7 +26,7 @@ RACE := . ./internal/hostcall ./internal/engine ./internal/gguf ./internal/kerne
 QEMU := $(shell command -v qemu-aarch64-static || command -v qemu-aarch64)
 NEON := GOOS=linux GOARCH=arm64 CGO_ENABLED=0 REALM_CPU=neon REALM_TEST_CPU=neon go test -short -exec '$(QEMU)'
 
-.PHONY: help build guest node demo test test-node test-neon ci check gen bench bench-peer fmt lint fuzz clean
+.PHONY: help build guest guest-tiny node demo test test-node test-neon ci check gen bench bench-peer fmt lint fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,12 @@ node: js/node_modules/.package-lock.json ## build the Node package: js/sdk
 js/node_modules/.package-lock.json: js/package.json js/package-lock.json js/sdk/package.json
 	$(NPM) ci
 	@touch $@
+
+# The head of tools/tinyguest says what it needs: LLVM 19 and wasi-libc. Tests take either guest.
+guest-tiny: ## build the guest with TinyGo, below 600 KB: build/realm-guest-tiny.wasm
+	@mkdir -p build
+	go run -C tools ./tinyguest -root ..
+	REALM_GUEST=$(CURDIR)/build/realm-guest-tiny.wasm go test -count=1 ./cmd/realm-guest
 
 demo: build ## fetch a small model and ask it for the capital of France; REALM_MODEL=FILE asks another model
 	@model=$$($(FETCHMODEL)) && build/realm run -m "$$model" -p "What is the capital of France?"
