@@ -15,7 +15,8 @@ FETCHMODEL := go run -C tools ./fetchmodel -dir "$(CURDIR)/build/models"
 # The same source gives the same bytes.
 GOBUILD := -trimpath -buildvcs=false -ldflags='-s -w -buildid='
 
-# The Node addon is C too; the headers of Node-API come with npm.
+# The Node addon is C too; the headers of Node-API come with npm. Not `npm ci`: it wants the packages of all platforms in the
+# lock file, which a registry that has only this one's cannot give it.
 NPM  := npm --prefix js
 NODE := CGO_ENABLED=1 CGO_CFLAGS="-O2 -I$(CURDIR)/js/node_modules/node-api-headers/include" go
 
@@ -44,7 +45,7 @@ node: js/node_modules/.package-lock.json ## build the Node package: js/sdk
 	$(NPM) run build
 
 js/node_modules/.package-lock.json: js/package.json js/package-lock.json js/sdk/package.json
-	$(NPM) ci
+	$(NPM) install --no-save
 	@touch $@
 
 # The head of tools/tinyguest says what it needs: LLVM 19 and wasi-libc. Tests take either guest.
@@ -53,8 +54,10 @@ guest-tiny: ## build the guest with TinyGo, below 600 KB: build/realm-guest-tiny
 	go run -C tools ./tinyguest -root ..
 	REALM_GUEST=$(CURDIR)/build/realm-guest-tiny.wasm go test -count=1 ./cmd/realm-guest
 
-demo: build ## fetch a small model and ask it for the capital of France; REALM_MODEL=FILE asks another model
-	@model=$$($(FETCHMODEL)) && build/realm run -m "$$model" -p "What is the capital of France?"
+demo: build node ## fetch a small model and ask it for the capital of France; REALM_MODEL=FILE asks another model
+	npm --prefix examples/paris-node install --no-package-lock
+	@model=$$($(FETCHMODEL)) && set -x && build/realm run -m "$$model" -p "What is the capital of France?" && \
+	for program in storage direct; do node examples/paris-node/$$program.mjs "$$model" || exit 1; done
 
 test: ## run all tests; those that need the model skip where it cannot be fetched
 	@REALM_MODEL=$$($(FETCHMODEL) -optional) && export REALM_MODEL && set -x && go test ./... && go test -C tools ./...

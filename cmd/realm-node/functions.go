@@ -17,6 +17,11 @@ var functions = []function{
 	{"getTensor", getTensor},
 	{"tensorLength", tensorLength},
 	{"removeModel", removeModel},
+	{"createSession", createSession},
+	{"closeSession", closeSession},
+	{"embedTokens", embedTokens},
+	{"forwardLayer", forwardLayer},
+	{"computeLogits", computeLogits},
 	{"generate", generate},
 	{"acknowledge", acknowledge},
 	{"cancel", cancel},
@@ -40,7 +45,7 @@ func acknowledge(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	op := c.env.find(uintptr(id))
+	op := c.env.operations.find(uintptr(id))
 	for ; op != nil && n > 0; n-- {
 		select {
 		case <-op.credit:
@@ -57,7 +62,7 @@ func cancel(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if op := c.env.find(uintptr(id)); op != nil {
+	if op := c.env.operations.find(uintptr(id)); op != nil {
 		op.cancel()
 	}
 	return nil, nil

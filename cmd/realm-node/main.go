@@ -31,29 +31,20 @@ type environment struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup // operations in progress
 
-	mu         sync.Mutex // guards what follows
-	operations map[uintptr]*operation
-	last       uintptr
+	operations registry[*operation]
+	sessions   registry[*session]
 }
 
-// environments are those that are open, and the number of the last one.
-var environments = struct {
-	sync.Mutex
-	open map[uintptr]*environment
-	last uintptr
-}{open: map[uintptr]*environment{}}
+// environments are those that are open.
+var environments registry[*environment]
 
 // realmEnvOpen begins an environment and returns its number.
 //
 //export realmEnvOpen
 func realmEnvOpen() C.uintptr_t {
-	env := &environment{operations: map[uintptr]*operation{}}
+	env := &environment{}
 	env.ctx, env.cancel = context.WithCancel(context.Background())
-	environments.Lock()
-	defer environments.Unlock()
-	environments.last++
-	environments.open[environments.last] = env
-	return C.uintptr_t(environments.last)
+	return C.uintptr_t(environments.add(env))
 }
 
 // realmEnvClose ends an environment: it cancels the operations in progress and returns when the last has ended, so that
@@ -61,16 +52,12 @@ func realmEnvOpen() C.uintptr_t {
 //
 //export realmEnvClose
 func realmEnvClose(number C.uintptr_t) {
-	environments.Lock()
-	env := environments.open[uintptr(number)]
-	delete(environments.open, uintptr(number))
-	environments.Unlock()
+	env := environments.remove(uintptr(number))
 	env.cancel()
 	env.work.Wait()
+	for _, s := range env.sessions.clear() {
+		s.close()
+	}
 }
 
-func environmentOf(number C.uintptr_t) *environment {
-	environments.Lock()
-	defer environments.Unlock()
-	return environments.open[uintptr(number)]
-}
+func environmentOf(number C.uintptr_t) *environment { return environments.find(uintptr(number)) }

@@ -59,7 +59,7 @@ func realmStart(number C.uintptr_t, cEnv *C.realm_env, cOp *C.realm_operation, a
 	all := arguments(args, n)
 	op := &operation{c: cOp, env: cEnv, credit: make(chan struct{}, window)}
 	op.ctx, op.cancel = context.WithCancel(env.ctx)
-	id := env.add(op)
+	id := env.operations.add(op)
 	env.work.Add(1)
 	go func() {
 		defer env.work.Done()
@@ -72,7 +72,7 @@ func realmStart(number C.uintptr_t, cEnv *C.realm_env, cOp *C.realm_operation, a
 			}
 			return nil, (&call{name: "start", args: all}).invalid(0, "the name of a function of the addon")
 		})
-		env.remove(id)
+		env.operations.remove(id)
 		op.cancel()
 		if err != nil {
 			result = err
@@ -80,28 +80,6 @@ func realmStart(number C.uintptr_t, cEnv *C.realm_env, cOp *C.realm_operation, a
 		C.realm_post(cEnv, cOp, value(result), true)
 	}()
 	return C.uintptr_t(id)
-}
-
-// add returns the number of an operation among those of its environment.
-func (e *environment) add(op *operation) uintptr {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.last++
-	e.operations[e.last] = op
-	return e.last
-}
-
-func (e *environment) remove(id uintptr) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	delete(e.operations, id)
-}
-
-// find returns an operation in progress, or nil.
-func (e *environment) find(id uintptr) *operation {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.operations[id]
 }
 
 // context is what a call's work stops with.

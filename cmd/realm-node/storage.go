@@ -6,10 +6,8 @@ package main
 import "C"
 
 import (
-	"fmt"
 	"math"
 	"sync"
-	"unsafe"
 
 	"github.com/realm-ai/realm"
 )
@@ -79,15 +77,15 @@ func tensorLength(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := c.elements(id, name)
+	n, err := c.tensorElements(id, name)
 	if err != nil {
 		return nil, err
 	}
 	return n, nil
 }
 
-// elements returns the number of elements of a tensor.
-func (c *call) elements(id uint32, name string) (int, error) {
+// tensorElements returns the number of elements of a tensor.
+func (c *call) tensorElements(id uint32, name string) (int, error) {
 	m, err := models().Model(c.context(), id)
 	if err != nil {
 		return 0, err
@@ -116,7 +114,7 @@ func getTensor(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := c.elements(id, name)
+	n, err := c.tensorElements(id, name)
 	if err != nil {
 		return nil, err
 	}
@@ -126,16 +124,9 @@ func getTensor(c *call) (any, error) {
 	if len(c.args) < 3 && c.op == nil {
 		return newBuffer(4 * n), nil
 	}
-	b, err := c.buffer(2, "a buffer for the weights")
+	dst, err := elements[float32](c, 2, n)
 	if err != nil {
 		return nil, err
-	}
-	if len(b) != 4*n || n > 0 && uintptr(unsafe.Pointer(&b[0]))%4 != 0 {
-		return nil, c.invalid(2, fmt.Sprintf("one of %d bytes, aligned to 4, for %d float32 values", 4*n, n))
-	}
-	var dst []float32
-	if n > 0 {
-		dst = unsafe.Slice((*float32)(unsafe.Pointer(&b[0])), n)
 	}
 	return nil, models().Tensor(c.context(), id, name, dst)
 }

@@ -12,6 +12,18 @@ export {
   type Tool,
 } from './generate.js'
 export {
+  closeSession,
+  computeLogits,
+  computeLogitsAsync,
+  createSession,
+  embedTokens,
+  embedTokensAsync,
+  forwardLayer,
+  forwardLayerAsync,
+  type Tokens,
+  type ValuesOptions,
+} from './layers.js'
+export {
   type Abortable,
   getModelInfo,
   getTensor,

@@ -16,7 +16,8 @@ export interface Abortable {
   signal?: AbortSignal | undefined
 }
 
-function call<Result>(f: () => Result): Result {
+/** Calls the addon and turns its errors into RealmErrors. */
+export function call<Result>(f: () => Result): Result {
   try {
     return f()
   } catch (error) {
@@ -61,7 +62,7 @@ export async function getTensorAsync(
   return into
 }
 
-function newBuffer(bytes: number): ArrayBuffer {
+export function newBuffer(bytes: number): ArrayBuffer {
   try {
     return new ArrayBuffer(bytes)
   } catch (cause) {

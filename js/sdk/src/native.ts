@@ -7,6 +7,11 @@ export interface Native {
   getTensor(modelId: number, name: string, into?: ArrayBufferView | ArrayBuffer): ArrayBuffer | number
   removeModel(modelId: number): void
   tensorLength(modelId: number, name: string): number
+  createSession(modelId: number): number
+  closeSession(session: number): void
+  embedTokens(session: number, tokens: Int32Array, into: Float32Array): void
+  forwardLayer(session: number, layer: number, hidden: Float32Array, position: number): void
+  computeLogits(session: number, hidden: Float32Array, into: Float32Array): void
   /** Begins an operation: the function called `name` on a thread of its own. */
   start(name: string, callback: OperationCallback, ...args: unknown[]): number
   cancel(operation: number): void
