@@ -52,7 +52,7 @@ js/node_modules/.package-lock.json: js/package.json js/package-lock.json js/sdk/
 guest-tiny: ## build the guest with TinyGo, below 600 KB: build/realm-guest-tiny.wasm
 	@mkdir -p build
 	go run -C tools ./tinyguest -root ..
-	REALM_GUEST=$(CURDIR)/build/realm-guest-tiny.wasm go test -count=1 ./cmd/realm-guest
+	REALM_GUEST=$(CURDIR)/build/realm-guest-tiny.wasm go test -count=1 ./cmd/realm-guest ./wasm
 
 demo: build node ## fetch a small model and ask it for the capital of France; REALM_MODEL=FILE asks another model
 	npm --prefix examples/paris-node install --no-package-lock
