@@ -144,7 +144,7 @@ func (s *Sampler) penalize(logit float32, n int32) float32 {
 // weigh fills s.weights with e^((logit-max)/temperature) of each kept candidate and returns their sum. The candidates
 // are summed in the order in which they stand, and the first one has the largest logit.
 func (s *Sampler) weigh(temperature float32) float64 {
-	s.weights = s.weights[:0]
+	s.weights = slices.Grow(s.weights[:0], len(s.kept))
 	sum, largest := 0.0, s.kept[0].logit
 	for _, c := range s.kept {
 		w := exp((float64(c.logit) - float64(largest)) / float64(temperature))

@@ -1,5 +1,7 @@
 package sample
 
+import "slices"
+
 // topK appends the k candidates with the largest logits to kept, 0 < k <= len(logits). Fewer than the whole
 // vocabulary come sorted; the whole vocabulary comes as a heap with the first candidate on top, because sorting it
 // would cost more than all the rest of a draw. It reports false where a logit is NaN or +Inf or all are -Inf.
@@ -7,6 +9,7 @@ package sample
 // One pass over the logits keeps the best k so far in a heap with the worst on top. After the first few thousand logits
 // hardly any is better than that one, so the cost is one comparison per logit.
 func topK(kept []candidate, logits []float32, k int) ([]candidate, bool) {
+	kept = slices.Grow(kept, k) // growing bit by bit would leave several times that behind in a guest's memory
 	for i, l := range logits[:k] {
 		if !usable(l) {
 			return kept, false
