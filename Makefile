@@ -79,7 +79,7 @@ endif
 
 ci: check test test-neon ## what must pass before a change lands: check, test, the race detector, other kernels, fuzzing
 	@REALM_MODEL=$$($(FETCHMODEL) -optional) && export REALM_MODEL && set -x && go test -race -short $(RACE) && \
-	for set in generic avx2; do REALM_CPU=$$set go test ./internal/kernel ./internal/engine || exit 1; done && go test -tags purego ./internal/cpu ./internal/kernel
+	for set in generic avx2 avx512; do REALM_CPU=$$set go test -count=1 ./internal/kernel ./internal/engine || exit 1; done && go test -tags purego ./internal/cpu ./internal/kernel
 	go run -C tools ./fuzzall -time 5s ..
 
 check: lint ## lint, imports, generated files, and a build without cgo

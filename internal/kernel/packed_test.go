@@ -325,6 +325,9 @@ func testKernels(t *testing.T, dtype quant.DType, scales []int) {
 	for rows := 1; rows <= 40; rows++ {
 		compare(rows, block*(1+rng.IntN(3)), 1+rng.IntN(4), rows%2 == 0)
 	}
+	for rows := 1; rows <= 40; rows += 3 {
+		compare(rows, block*(1+rng.IntN(640/block+1)), 32+rng.IntN(20), rows%2 == 0)
+	}
 	for _, cols := range []int{256, 512, 768, 1024, 1280, 2048} {
 		compare(17, cols, 1, true)
 		compare(33, cols, 13, true)

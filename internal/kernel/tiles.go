@@ -37,10 +37,10 @@ func dotTilesScratch(tokens int) int { return 40960 + 2*64*ceil(tokens, tileRows
 
 // tiles returns the kernel that multiplies m with so many tokens, or nil where others do.
 func (m *Matrix) tiles(tokens int) dotTiles {
-	// Where tiles begin to be faster. A kernel takes as long for less than half a tile of tokens as for half of one.
-	from := tileRows / 2
+	// Where tiles begin to be faster with weights that come from memory: their kernels read in bursts, and wait longer.
+	from := 13
 	if m.format.block == 32 {
-		from = tileRows
+		from = 32
 	}
 	if m.layout == nil || tokens < from {
 		return nil
