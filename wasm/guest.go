@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"slices"
@@ -75,6 +76,10 @@ func (r *Runtime) Load(ctx context.Context, module []byte, o GuestOptions) (*Gue
 	compiled, err := r.wazero.CompileModule(ctx, patched.Module)
 	if err != nil {
 		return nil, errorf(realm.CodeInvalidFormat, "%w", err)
+	}
+	patched.Module = nil
+	for i := range patched.Data { // which is the caller's memory
+		patched.Data[i].Bytes = bytes.Clone(patched.Data[i].Bytes)
 	}
 	g := &Guest{r: r, compiled: compiled, patched: patched, memory: o.MemoryBytes / pageBytes * pageBytes, warm: o.Warm}
 	if err = check(compiled); err == nil {

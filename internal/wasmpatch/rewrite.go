@@ -18,12 +18,11 @@ func (m *patcher) rewrite() ([]byte, error) {
 			present = true
 		case secFunction, secCode:
 			present = present || m.options.Detach
-		case secDataCount:
-			present = present || len(m.segments) > 0
+		case secData:
+			// Only a module that counts its data segments can name them in code.
+			present = present && !(m.options.Detach && m.sections[secDataCount].b == nil)
 		case secStart:
-			if m.options.Detach {
-				present = false
-			}
+			present = present && !m.options.Detach
 		}
 		if !present {
 			continue
@@ -55,7 +54,7 @@ func (m *patcher) section(r *reader, id byte, dst []byte) []byte {
 	case secDataCount:
 		if m.options.Detach {
 			r.take(r.left())
-			return appendU32(dst, uint32(len(m.segments)))
+			return appendU32(dst, uint32(m.segments))
 		}
 		return append(dst, r.take(r.left())...)
 	}
@@ -186,19 +185,9 @@ func (m *patcher) exports(r *reader, dst []byte, n int) []byte {
 	return dst
 }
 
-// startCode appends the function StartExport: memory.init for each data segment, all of which are passive now, and a call
-// of the module's start function.
+// startCode appends the function StartExport, which calls the module's start function.
 func (m *patcher) startCode(dst []byte) []byte {
 	body := []byte{0}
-	for i, s := range m.segments {
-		if !s.active {
-			continue
-		}
-		body = append(body, s.offset[:len(s.offset)-1]...)
-		body = append(body, byte(opI32Const), 0, byte(opI32Const))
-		body = append(appendS64(body, int64(s.size)), 0xfc, 0x08)
-		body = append(appendU32(body, uint32(i)), 0)
-	}
 	if start := m.sections[secStart]; start.b != nil {
 		body = m.funcIndex(&start, append(body, byte(opCall)))
 	}
@@ -248,22 +237,20 @@ func (m *patcher) data(r *reader, dst []byte) []byte {
 		r.fail(errs.InvalidFormat, "offset %#x: data segment: flags %#x", start, flags)
 		return dst
 	}
-	if m.options.Detach {
-		dst = append(dst, 1)
+	if m.options.Detach && flags != 1 { // what instantiation drops once it is in place: an empty segment is the same
 		if flags == 2 {
 			r.u32()
 		}
-		if flags != 1 {
-			m.constExpr(r, nil)
-		}
-	} else {
-		dst = appendU32(dst, flags)
-		if flags == 2 {
-			dst = appendU32(dst, r.u32())
-		}
-		if flags != 1 {
-			dst = m.constExpr(r, dst)
-		}
+		m.constExpr(r, nil)
+		r.take(r.count())
+		return append(dst, 1, 0)
+	}
+	dst = appendU32(dst, flags)
+	if flags == 2 {
+		dst = appendU32(dst, r.u32())
+	}
+	if flags != 1 {
+		dst = m.constExpr(r, dst)
 	}
 	n := r.count()
 	return append(appendU32(dst, uint32(n)), r.take(n)...)

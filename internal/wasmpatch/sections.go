@@ -54,7 +54,8 @@ type patcher struct {
 	globals         int      // that the module defines
 	mutable         []uint32 // of these
 	hidden          string   // state that is neither memory nor a numeric global
-	segments        []segment
+	segments        int      // of data, where they are taken from instantiation
+	active          []Segment
 
 	meter meter
 }
@@ -185,38 +186,39 @@ func (m *patcher) hide(what string) {
 	}
 }
 
-// scanData finds the data segments, where they are to be taken from instantiation.
+// scanData finds the active data segments, where they are to be taken from instantiation.
 func (m *patcher) scanData(r *reader) {
 	if !m.options.Detach {
 		r.take(r.left())
 		return
 	}
-	for range r.count() {
-		s := segment{active: true}
+	m.segments = r.count()
+	for range m.segments {
 		start := r.at
-		switch flags := r.u32(); flags {
-		case 0:
-		case 1:
-			s.active = false
-		case 2:
+		flags := r.u32()
+		if flags == 2 {
 			r.zero()
-		default:
+		} else if flags > 1 {
 			r.fail(errs.InvalidFormat, "offset %#x: data segment: flags %#x", start, flags)
 		}
-		if s.active {
-			s.offset = m.constExpr(r, nil)
+		var s Segment
+		if flags != 1 {
+			at := r.at
+			if in := r.instr(); in.op == opI32Const {
+				offset := reader{b: r.b, at: in.at + 1}
+				s.Offset = uint32(offset.leb(32, true))
+			} else {
+				r.fail(errs.Unsupported, "offset %#x: a data segment whose place is no constant", at)
+			}
+			if in := r.instr(); in.op != opEnd {
+				r.fail(errs.Unsupported, "offset %#x: a data segment whose place is no constant", at)
+			}
 		}
-		s.size = r.count()
-		r.take(s.size)
-		m.segments = append(m.segments, s)
+		s.Bytes = r.take(r.count())
+		if flags != 1 && r.err == nil {
+			m.active = append(m.active, s)
+		}
 	}
-}
-
-// segment is a data segment.
-type segment struct {
-	active bool
-	offset []byte // initialiser with its end
-	size   int
 }
 
 // shift maps a function index of the module to the patched one.

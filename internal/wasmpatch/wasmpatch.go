@@ -44,8 +44,8 @@ const (
 	FuelGlobal = "realm_fuel"
 	// DeniedGlobal names the exported mutable i32 that is 1 once memory.grow has failed.
 	DeniedGlobal = "realm_denied"
-	// StartExport names the exported function that fills the memory from the module's data segments and runs its start
-	// function, where Options.Detach took both from instantiation.
+	// StartExport names the exported function that runs the module's start function, if it has one, where Options.Detach
+	// took that from instantiation. The host writes Patched.Data before.
 	StartExport = "realm_start"
 	// GlobalPrefix begins the names under which mutable globals are exported, each followed by its index.
 	GlobalPrefix = "realm_global_"
@@ -72,12 +72,21 @@ type Options struct {
 	Detach bool
 }
 
+// Segment is bytes that belong into the memory. They are those of the module that was patched.
+type Segment struct {
+	Offset uint32
+	Bytes  []byte
+}
+
 // Patched is a patched module.
 type Patched struct {
 	Module []byte
 	// Globals are the names under which the module's own mutable globals are exported. With the memory they are all of its
 	// state, unless Hidden says otherwise.
 	Globals []string
+	// Data are the active data segments, where Options.Detach took them from instantiation, in their order. They may reach
+	// beyond the memory.
+	Data []Segment
 	// Hidden names state beyond memory and numeric globals that the code can change, such as a table; empty for none.
 	Hidden string
 }
@@ -100,7 +109,7 @@ func Patch(module []byte, o Options) (*Patched, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Patched{Module: out, Hidden: m.hidden}
+	p := &Patched{Module: out, Data: m.active, Hidden: m.hidden}
 	for _, i := range m.mutable {
 		p.Globals = append(p.Globals, globalName(i))
 	}

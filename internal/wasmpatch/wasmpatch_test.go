@@ -337,6 +337,9 @@ func TestDetach(t *testing.T) {
 		if x, _ := r.m.Memory().ReadUint32Le(4); x != 0 {
 			t.Errorf("%s: instantiation wrote %d", engine, x)
 		}
+		for _, s := range p.Data {
+			r.m.Memory().Write(s.Offset, s.Bytes)
+		}
 		call(StartExport)
 		if got := call("next"); got != 11+101 {
 			t.Errorf("%s: after the start: %d", engine, got)
@@ -355,6 +358,10 @@ func TestDetach(t *testing.T) {
 		if got := call("grow", 1); uint32(got) != 0xffffffff || denied() != 1 {
 			t.Errorf("%s: growth beyond the limit: %d, denied %d", engine, got, denied())
 		}
+	}
+	// A module that counts its segments keeps them by number, emptied.
+	if len(p.Data) != 1 || bytes.Contains(p.Module, []byte("\x04\x0a\x00\x00\x00")) {
+		t.Errorf("%d segments, or their data in the module", len(p.Data))
 	}
 	for code, want := range map[string]string{
 		"i32.const 0 ref.null table.set 0":              "a table",

@@ -1,0 +1,169 @@
+package wasm
+
+import (
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/realm-ai/realm"
+)
+
+// benchModel is the model of REALM_MODEL.
+func benchModel(b *testing.B) *realm.Model {
+	b.Helper()
+	path := os.Getenv("REALM_MODEL")
+	if path == "" {
+		b.Skip("REALM_MODEL is not set")
+	}
+	m, err := realm.Open(path, realm.Options{ContextLength: 1024})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = m.Close() })
+	if err := m.Prepare(b.Context(), nil); err != nil {
+		b.Fatal(err)
+	}
+	return m
+}
+
+// step times the steps of an answer: what passes from one step's logits to the next's, sampling and all.
+type steps struct {
+	last time.Time
+	took []time.Duration
+}
+
+func (s *steps) begin(r realm.Request) realm.Request {
+	s.last = time.Time{}
+	r.OnLogits = func([]float32) {
+		now := time.Now()
+		if !s.last.IsZero() {
+			s.took = append(s.took, now.Sub(s.last))
+		}
+		s.last = now
+	}
+	return r
+}
+
+// typical is the median of the faster half, which a busy machine disturbs least.
+func (s *steps) typical() time.Duration {
+	slices.Sort(s.took)
+	return s.took[len(s.took)/4]
+}
+
+// BenchmarkSandbox answers natively and through the guest that ships, in turns, and reports the time of a step of each and
+// what the guest costs.
+func BenchmarkSandbox(b *testing.B) {
+	m := benchModel(b)
+	g := load(b, newRuntime(b, Options{}), shippedGuest(b), GuestOptions{Warm: 1})
+	greedy, sampled := realm.Sampling{TopP: 1, RepeatPenalty: 1}, realm.DefaultSampling()
+	for name, sampling := range map[string]*realm.Sampling{"greedy": &greedy, "sampled": &sampled} {
+		r := realm.Request{Prompt: story, MaxTokens: 33, IgnoreEndOfGeneration: true, Sampling: sampling}
+		b.Run(name, func(b *testing.B) {
+			var native, guest steps
+			s, err := m.NewSession()
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.Close()
+			for b.Loop() {
+				for _, err := range s.Generate(b.Context(), native.begin(r)) {
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+				for _, err := range g.Generate(b.Context(), m, guest.begin(r), RunOptions{Limits: DefaultLimits()}) {
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			n, w := native.typical(), guest.typical()
+			b.ReportMetric(float64(n.Microseconds()), "native-µs/token")
+			b.ReportMetric(float64(w.Microseconds()), "guest-µs/token")
+			b.ReportMetric(100*(float64(w)/float64(n)-1), "%cost")
+		})
+	}
+}
+
+// BenchmarkInstance makes instances of the guest that ships, with the model's vocabulary ready.
+func BenchmarkInstance(b *testing.B) {
+	m := benchModel(b)
+	g := load(b, newRuntime(b, Options{}), shippedGuest(b), GuestOptions{})
+	r := realm.Request{Prompt: "a", MaxTokens: 1}
+	for _, err := range g.Generate(b.Context(), m, r, RunOptions{}) {
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, im := range g.images.byModels {
+		b.ReportAllocs()
+		best := time.Hour
+		for b.Loop() {
+			start := time.Now()
+			in, err := im.instantiate()
+			best = min(best, time.Since(start))
+			if err != nil {
+				b.Fatal(err)
+			}
+			in.close()
+		}
+		b.ReportMetric(float64(best.Microseconds()), "best-µs")
+		b.ReportMetric(float64(im.size), "memory-bytes")
+	}
+}
+
+// BenchmarkGuestsAtOnce answers with 1 and with 8 guests at a time.
+func BenchmarkGuestsAtOnce(b *testing.B) {
+	m := benchModel(b)
+	g := load(b, newRuntime(b, Options{}), shippedGuest(b), GuestOptions{Warm: 8})
+	r := realm.Request{Prompt: story, MaxTokens: 32, IgnoreEndOfGeneration: true, Sampling: &realm.Sampling{TopP: 1, RepeatPenalty: 1}}
+	for name, n := range map[string]int{"1": 1, "8": 8} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				var all sync.WaitGroup
+				for range n {
+					all.Go(func() {
+						for _, err := range g.Generate(b.Context(), m, r, RunOptions{Limits: DefaultLimits()}) {
+							if err != nil {
+								b.Error(err)
+							}
+						}
+					})
+				}
+				all.Wait()
+			}
+			b.ReportMetric(float64(b.N*n*r.MaxTokens)/b.Elapsed().Seconds(), "tokens/s")
+		})
+	}
+}
+
+// BenchmarkLoad loads the guest that ships, compiled before and not.
+func BenchmarkLoad(b *testing.B) {
+	module := shippedGuest(b)
+	dir := b.TempDir()
+	for _, name := range []string{"cold", "cached"} {
+		b.Run(name, func(b *testing.B) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			for b.Loop() {
+				o := Options{CacheDir: dir}
+				if name == "cold" {
+					o.CacheDir = ""
+				}
+				r, err := NewRuntime(o)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := r.Load(b.Context(), module, GuestOptions{}); err != nil {
+					b.Fatal(err)
+				}
+				_ = r.Close()
+			}
+			runtime.ReadMemStats(&after)
+			b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/float64(b.N), "allocated-B")
+		})
+	}
+}
