@@ -106,7 +106,7 @@ func TestGenerate(t *testing.T) {
 	}
 	for _, r := range []realm.Request{{}, {Prompt: "a", Tokens: []int32{1}}} {
 		for c, err := range g.Generate(t.Context(), models[0], r, RunOptions{}) {
-			if !errors.Is(err, realm.CodeInvalidArgument) || c.Token != noToken {
+			if !errors.Is(err, realm.CodeInvalidArgument) || c.Token != -1 {
 				t.Errorf("%+v: %+v, %v", r, c, err)
 			}
 		}

@@ -3,13 +3,9 @@ package wasm
 import (
 	"bytes"
 	"context"
-	"maps"
-	"slices"
-	"strings"
 	"sync"
 
 	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
 
 	"github.com/realm-ai/realm"
 	"github.com/realm-ai/realm/internal/abi"
@@ -17,16 +13,7 @@ import (
 	"github.com/realm-ai/realm/internal/wasmpatch"
 )
 
-const (
-	pageBytes     = 65_536
-	defaultMemory = 64 << 20
-	maxMemory     = 2 << 30
-	// maxTable bounds the entries of a guest's tables: functions that are called through pointers, of which Go's compiler
-	// makes one of every function.
-	maxTable = 1 << 18
-	// maxModule bounds the bytes of a module before it is looked at.
-	maxModule = 64 << 20
-)
+const pageBytes = hostcall.PageBytes
 
 // GuestOptions are the limits that hold for every request of a guest. The zero value is a good default.
 type GuestOptions struct {
@@ -55,23 +42,14 @@ type Guest struct {
 // the module's initialisation, which ctx and a large amount of fuel limit.
 func (r *Runtime) Load(ctx context.Context, module []byte, o GuestOptions) (*Guest, error) {
 	if o.MemoryBytes == 0 {
-		o.MemoryBytes = defaultMemory
+		o.MemoryBytes = hostcall.DefaultMemory
 	}
-	if o.MemoryBytes < pageBytes || o.MemoryBytes > maxMemory || o.Warm < 0 {
-		return nil, errorf(realm.CodeInvalidArgument, "a memory limit of %d bytes: want %d to %d; %d warm instances: want 0 or more",
-			o.MemoryBytes, pageBytes, maxMemory, o.Warm)
+	if o.Warm < 0 {
+		return nil, errorf(realm.CodeInvalidArgument, "%d warm instances: want 0 or more", o.Warm)
 	}
-	if len(module) > maxModule {
-		return nil, errorf(realm.CodeLimitExceeded, "a module of %d bytes: at most %d", len(module), maxModule)
-	}
-	patched, err := wasmpatch.Patch(module, wasmpatch.Options{
-		MemoryPages: uint32(o.MemoryBytes / pageBytes), TableElements: maxTable, Detach: true,
-	})
+	patched, err := hostcall.Patch(module, o.MemoryBytes)
 	if err != nil {
 		return nil, err
-	}
-	if patched.Hidden != "" {
-		return nil, errorf(realm.CodeUnsupported, "the module changes %s, which a request could leave to the next", patched.Hidden)
 	}
 	compiled, err := r.wazero.CompileModule(ctx, patched.Module)
 	if err != nil {
@@ -82,10 +60,7 @@ func (r *Runtime) Load(ctx context.Context, module []byte, o GuestOptions) (*Gue
 		patched.Data[i].Bytes = bytes.Clone(patched.Data[i].Bytes)
 	}
 	g := &Guest{r: r, compiled: compiled, patched: patched, memory: o.MemoryBytes / pageBytes * pageBytes, warm: o.Warm}
-	if err = check(compiled); err == nil {
-		err = g.checkVersion(ctx)
-	}
-	if err != nil {
+	if err := g.checkVersion(ctx); err != nil {
 		_ = compiled.Close(context.Background())
 		return nil, err
 	}
@@ -97,38 +72,6 @@ func (r *Runtime) Load(ctx context.Context, module []byte, o GuestOptions) (*Gue
 	}
 	r.guests[g] = true
 	return g, nil
-}
-
-// check compares imports and exports with what there is.
-func check(m wazero.CompiledModule) error {
-	var imported, exported []hostcall.Signature
-	for _, f := range m.ImportedFunctions() {
-		if module, name, _ := f.Import(); module != wasmpatch.MeterModule {
-			imported = append(imported, hostcall.Signature{
-				Module: module, Name: name, Params: letters(f.ParamTypes()), Result: letters(f.ResultTypes()),
-			})
-		}
-	}
-	for name, f := range m.ExportedFunctions() {
-		exported = append(exported, hostcall.Signature{Name: name, Params: letters(f.ParamTypes()), Result: letters(f.ResultTypes())})
-	}
-	return hostcall.Check(imported, exported, slices.Collect(maps.Keys(m.ExportedMemories())))
-}
-
-// letters writes types as package hostcall does.
-func letters(types []api.ValueType) string {
-	var b strings.Builder
-	for _, t := range types {
-		switch t {
-		case api.ValueTypeI32:
-			b.WriteByte('i')
-		case api.ValueTypeI64:
-			b.WriteByte('I')
-		default:
-			b.WriteByte('?')
-		}
-	}
-	return b.String()
 }
 
 // checkVersion starts an instance and asks it for its version.

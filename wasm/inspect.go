@@ -10,6 +10,7 @@ import (
 
 	"github.com/realm-ai/realm"
 	"github.com/realm-ai/realm/internal/abi"
+	"github.com/realm-ai/realm/internal/hostcall"
 )
 
 // Description is what a module says of itself, before anybody decides whether it can be a guest.
@@ -32,8 +33,8 @@ type Function struct {
 
 // Describe looks at a module, which may be any. Where it can be loaded, its initialisation is run for the version.
 func (r *Runtime) Describe(ctx context.Context, module []byte) (*Description, error) {
-	if len(module) > maxModule {
-		return nil, errorf(realm.CodeLimitExceeded, "a module of %d bytes: at most %d", len(module), maxModule)
+	if len(module) > hostcall.MaxModule {
+		return nil, errorf(realm.CodeLimitExceeded, "a module of %d bytes: at most %d", len(module), hostcall.MaxModule)
 	}
 	// The interpreter is quick to take a module in, and this one is not run.
 	looking := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().WithCoreFeatures(api.CoreFeaturesV2))

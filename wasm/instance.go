@@ -49,13 +49,9 @@ func (g *Guest) start(ctx context.Context) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	memory := in.Memory()
-	for _, s := range g.patched.Data {
-		if uint64(s.Offset)+uint64(len(s.Bytes)) > uint64(len(memory)) {
-			in.close()
-			return nil, errorf(realm.CodeGuestFailed, "%d bytes of data at %#x: out of bounds of a memory of %d", len(s.Bytes), s.Offset, len(memory))
-		}
-		copy(memory[s.Offset:], s.Bytes)
+	if err := hostcall.Fill(in.Memory(), g.patched.Data); err != nil {
+		in.close()
+		return nil, err
 	}
 	t := hostcall.NewPreparation(ctx, in, nil)
 	defer t.Close()

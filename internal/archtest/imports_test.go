@@ -45,7 +45,7 @@ var table = map[string]row{
 	"cmd/realm-node":         {internal: "abi hostcall wasmpatch", public: "realm", cgo: true},
 
 	// Surfaces: they see package realm, never a kernel.
-	"internal/hostcall": {internal: "abi", public: "realm"}, // what wasm and cmd/realm-node have in common
+	"internal/hostcall": {internal: "abi wasmpatch", public: "realm"}, // what wasm and cmd/realm-node have in common
 	"internal/cli":      {public: "realm wasm"},
 	"internal/server":   {public: "realm wasm"},
 	"internal/openai":   {public: "realm wasm"},

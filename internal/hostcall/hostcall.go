@@ -17,6 +17,17 @@ import (
 	"github.com/realm-ai/realm/internal/abi"
 )
 
+// Limits of a module.
+const (
+	PageBytes     = 65_536
+	DefaultMemory = 64 << 20 // of its linear memory, where nobody says otherwise
+	MaxModule     = 64 << 20 // bytes, before it is looked at
+	maxMemory     = 2 << 30
+	// maxTable bounds the entries of a guest's tables: functions that are called through pointers, of which Go's compiler
+	// makes one of every function.
+	maxTable = 1 << 18
+)
+
 // Machine is an instance of a guest in some engine.
 type Machine interface {
 	// Memory is the whole linear memory, valid until the guest runs on.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/realm-ai/realm"
 	"github.com/realm-ai/realm/internal/abi"
+	"github.com/realm-ai/realm/internal/wasmtest"
 )
 
 // machine is a guest without code.
@@ -145,31 +146,49 @@ func TestStops(t *testing.T) {
 	}
 }
 
-func TestCheck(t *testing.T) {
-	exports := []Signature{}
-	for _, f := range abi.Exports() {
-		exports = append(exports, Signature{Name: f.Name, Params: strings.Repeat("i", len(f.Params)), Result: resultType(f)})
+func TestPatch(t *testing.T) {
+	types := func(letters string) []byte {
+		return []byte(strings.NewReplacer("i", string([]byte{wasmtest.I32}), "I", string([]byte{wasmtest.I64})).Replace(letters))
 	}
-	memory := []string{abi.MemoryExport}
-	ok := []Signature{{abi.Module, abi.Now, "", "I"}, {abi.WASIModule, "clock_time_get", "iIi", "i"}, {abi.WASIModule, wasiExit, "i", ""}}
-	if err := Check(ok, exports, memory); err != nil {
+	type imported struct{ module, name, params, result string }
+	guest := func(memory, without string, imports ...imported) []byte {
+		var m wasmtest.Module
+		for _, f := range imports {
+			m.Import(f.module, f.name, types(f.params), types(f.result))
+		}
+		m.Memory(1, -1)
+		m.Export(memory, 2, 0)
+		for _, f := range abi.Exports() {
+			if f.Name != without {
+				result := resultType(f)
+				code := "nop"
+				if result != "" {
+					code = "i32.const 0"
+				}
+				m.Export(f.Name, 0, m.Func(types(strings.Repeat("i", len(f.Params))), types(result), nil, code))
+			}
+		}
+		return m.Bytes()
+	}
+	ok := guest(abi.MemoryExport, "", imported{abi.Module, abi.Now, "", "I"}, imported{abi.WASIModule, "clock_time_get", "iIi", "i"},
+		imported{abi.WASIModule, wasiExit, "i", ""})
+	if _, err := Patch(ok, PageBytes); err != nil {
 		t.Error(err)
 	}
-	for _, tc := range []struct {
-		imported, exported []Signature
-		memories           []string
-		want               string
-	}{
-		{[]Signature{{abi.Module, abi.Now, "", "i"}}, exports, memory, "other types"},
-		{[]Signature{{abi.Module, "realm_fly", "", "i"}}, exports, memory, "does not have"},
-		{[]Signature{{abi.WASIModule, "sock_open", "", "i"}}, exports, memory, "do not get"},
-		{[]Signature{{"env", "puts", "i", "i"}}, exports, memory, "guests import from"},
-		{nil, exports[:len(exports)-1], memory, "does not export \"" + abi.ExportGenerate},
-		{nil, exports, nil, "export its memory"},
+	for want, module := range map[string][]byte{
+		"other types":        guest(abi.MemoryExport, "", imported{abi.Module, abi.Now, "", "i"}),
+		"does not have":      guest(abi.MemoryExport, "", imported{abi.Module, "realm_fly", "", "i"}),
+		"do not get":         guest(abi.MemoryExport, "", imported{abi.WASIModule, "sock_open", "", "i"}),
+		"guests import from": guest(abi.MemoryExport, "", imported{"env", "puts", "i", "i"}),
+		"does not export":    guest(abi.MemoryExport, abi.ExportGenerate),
+		"its memory":         guest("heap", ""),
 	} {
-		if err := Check(tc.imported, tc.exported, tc.memories); realm.CodeOf(err) != realm.CodeUnsupported || !strings.Contains(err.Error(), tc.want) {
-			t.Errorf("%v, want %q", err, tc.want)
+		if _, err := Patch(module, PageBytes); realm.CodeOf(err) != realm.CodeUnsupported || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
 		}
+	}
+	if _, err := Patch(ok, PageBytes-1); realm.CodeOf(err) != realm.CodeInvalidArgument {
+		t.Error(err)
 	}
 	if err := CheckVersion(abi.Version + 1); realm.CodeOf(err) != realm.CodeUnsupported {
 		t.Error(err)

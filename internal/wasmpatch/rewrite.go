@@ -165,11 +165,18 @@ func (m *patcher) exports(r *reader, dst []byte, n int) []byte {
 		at := r.at
 		switch kind {
 		case kindFunc:
+			index := *r
 			dst = m.funcIndex(r, dst)
+			if r.err == nil {
+				m.exported = append(m.exported, m.function("", name, m.typeOf(index.u32())))
+			}
 		case kindGlobal:
 			i := r.u32()
 			m.checkGlobal(r, at, i)
 			dst = appendU32(dst, i)
+		case kindMemory:
+			m.memories = append(m.memories, name)
+			dst = appendU32(dst, r.u32())
 		default:
 			dst = appendU32(dst, r.u32())
 		}
@@ -183,6 +190,14 @@ func (m *patcher) exports(r *reader, dst []byte, n int) []byte {
 		dst = appendU32(append(appendName(dst, StartExport), kindFunc), uint32(m.importedFuncs+1+len(m.funcs)))
 	}
 	return dst
+}
+
+// typeOf is the index of the type of a function that the module has.
+func (m *patcher) typeOf(i uint32) uint32 {
+	if int64(i) < int64(m.importedFuncs) {
+		return m.importTypes[i]
+	}
+	return m.funcs[int(i)-m.importedFuncs]
 }
 
 // startCode appends the function StartExport, which calls the module's start function.

@@ -48,6 +48,10 @@ type patcher struct {
 	names    reader                   // the content of the first "name" section
 
 	types           []funcType
+	imports         []Func   // the functions among them
+	importTypes     []uint32 // of these
+	exported        []Func   // the functions among them
+	memories        []string // exported, by name
 	importedFuncs   int
 	importedGlobals int
 	funcs           []uint32 // type indices of the functions that the module defines
@@ -140,7 +144,13 @@ func (m *patcher) scanImports(r *reader) {
 		}
 		switch kind := r.byte(); kind {
 		case kindFunc:
-			r.u32()
+			t := r.u32()
+			if int64(t) >= int64(len(m.types)) {
+				r.fail(errs.InvalidFormat, "offset %#x: import %q.%q: type %d: there are %d", start, module, name, t, len(m.types))
+				return
+			}
+			m.imports = append(m.imports, m.function(module, name, t))
+			m.importTypes = append(m.importTypes, t)
 			m.importedFuncs++
 		case kindGlobal:
 			r.valueType()
@@ -219,6 +229,11 @@ func (m *patcher) scanData(r *reader) {
 			m.active = append(m.active, s)
 		}
 	}
+}
+
+// function is a function as Patched shows it. The type's index is checked.
+func (m *patcher) function(module, name string, t uint32) Func {
+	return Func{Module: module, Name: name, Params: m.types[t].params, Results: m.types[t].results}
 }
 
 // shift maps a function index of the module to the patched one.

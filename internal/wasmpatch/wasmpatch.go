@@ -89,6 +89,17 @@ type Patched struct {
 	Data []Segment
 	// Hidden names state beyond memory and numeric globals that the code can change, such as a table; empty for none.
 	Hidden string
+	// Imports and Exports are the functions that the module itself imports and exports, as its bytes have them: an engine
+	// says whether the module is valid. Memories are the names under which it exports its memory.
+	Imports, Exports []Func
+	Memories         []string
+}
+
+// Func is a function that a module imports or, without a Module, exports. Its types are bytes of the binary format, such
+// as 0x7f for an i32.
+type Func struct {
+	Module, Name    string
+	Params, Results []byte
 }
 
 // Patch returns the module with the limits and the meter. A module that starts with more memory or larger tables fails
@@ -109,7 +120,9 @@ func Patch(module []byte, o Options) (*Patched, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Patched{Module: out, Data: m.active, Hidden: m.hidden}
+	p := &Patched{
+		Module: out, Data: m.active, Hidden: m.hidden, Imports: m.imports, Exports: m.exported, Memories: m.memories,
+	}
 	for _, i := range m.mutable {
 		p.Globals = append(p.Globals, globalName(i))
 	}

@@ -1,0 +1,148 @@
+package hostcall
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/realm-ai/realm"
+	"github.com/realm-ai/realm/internal/abi"
+)
+
+const noToken = -1
+
+// ErrLeft ends a guest whose answer nobody wants any more.
+var ErrLeft = errors.New("the loop was left")
+
+// Answer makes chunks of what a guest emits and computes that takes the JSON of docs/abi.md.
+type Answer struct {
+	Start time.Time // which the guest's clock starts with
+
+	yield   func(realm.Chunk) bool
+	request *realm.Request
+	token   int32 // that text may follow, or noToken
+	logprob float32
+	top     []realm.TokenLogprob
+
+	prefill   time.Duration
+	forwarded bool
+}
+
+// NewAnswer begins an answer. It ends when yield returns false.
+func NewAnswer(r *realm.Request, yield func(realm.Chunk) bool) *Answer {
+	return &Answer{Start: time.Now(), yield: yield, request: r, token: noToken}
+}
+
+// flush yields the token that was emitted last, with its text.
+func (a *Answer) flush(text string) error {
+	if a.token == noToken && text == "" {
+		return nil
+	}
+	c := realm.Chunk{Text: text, Token: a.token}
+	if a.token != noToken && a.request.Logprobs {
+		c.Logprob, c.TopLogprobs = a.logprob, a.top
+	}
+	a.token = noToken
+	if !a.yield(c) {
+		return ErrLeft
+	}
+	return nil
+}
+
+// Emitted takes what Request.OnEmit is given.
+func (a *Answer) Emitted(kind uint32, chunk []byte) error {
+	if kind == abi.EmitText {
+		return a.flush(string(chunk))
+	}
+	if err := a.flush(""); err != nil {
+		return err
+	}
+	token, top, err := abi.ParseTokenChunk(chunk)
+	if err != nil {
+		return err
+	}
+	a.token, a.logprob, a.top = int32(token.ID), token.Logprob, nil
+	for _, t := range top {
+		a.top = append(a.top, realm.TokenLogprob{ID: int32(t.ID), Logprob: t.Logprob})
+	}
+	return nil
+}
+
+// Forwarded takes what Request.OnForward is given.
+func (a *Answer) Forwarded(tokens []int32, _ int, logits []float32) {
+	if !a.forwarded {
+		a.forwarded, a.prefill = true, time.Since(a.Start)
+		if a.request.OnPrompt != nil {
+			a.request.OnPrompt(tokens)
+		}
+	}
+	if a.request.OnLogits != nil {
+		a.request.OnLogits(logits)
+	}
+}
+
+// Finish yields the last chunk, from the result that the guest emitted.
+func (a *Answer) Finish(body []byte) error {
+	var result abi.Result
+	if err := json.Unmarshal(body, &result); err != nil {
+		return errorf(realm.CodeGuestFailed, "the guest's result is not that of docs/abi.md: %w", err)
+	}
+	if err := a.flush(""); err != nil {
+		return err
+	}
+	a.yield(realm.Chunk{
+		Token: noToken, Finish: realm.FinishReason(result.FinishReason),
+		Usage:   realm.Usage{PromptTokens: result.Usage.PromptTokens, CompletionTokens: result.Usage.CompletionTokens},
+		Prefill: a.prefill, Decode: time.Since(a.Start) - a.prefill,
+	})
+	return nil
+}
+
+// Seed is where the random bytes of a guest come from that answers a request.
+func Seed(r *realm.Request) uint64 {
+	if r.Sampling == nil {
+		return 0
+	}
+	return r.Sampling.Seed
+}
+
+// EncodeRequest writes a request as the JSON that guests take.
+func EncodeRequest(ctx context.Context, m *realm.Model, r *realm.Request) ([]byte, error) {
+	id, err := m.ID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := abi.Request{
+		Model: id, Prompt: r.Prompt, ParseSpecial: r.ParseSpecial, Tokens: r.Tokens, MaxTokens: r.MaxTokens, Stop: r.Stop,
+		IgnoreEndOfGeneration: r.IgnoreEndOfGeneration, Special: r.Special, Logprobs: r.Logprobs, Shift: r.Shift, Keep: r.Keep,
+	}
+	if r.Messages != nil {
+		if out.Messages, err = json.Marshal(r.Messages); err != nil {
+			return nil, errorf(realm.CodeInvalidArgument, "messages: %w", err)
+		}
+	}
+	if r.Tools != nil {
+		if out.Tools, err = json.Marshal(r.Tools); err != nil {
+			return nil, errorf(realm.CodeInvalidArgument, "tools: %w", err)
+		}
+	}
+	if s := r.Sampling; s != nil {
+		out.Sampling = &abi.Sampling{
+			Temperature: s.Temperature, TopK: s.TopK, TopP: s.TopP, MinP: s.MinP, RepeatPenalty: s.RepeatPenalty,
+			FrequencyPenalty: s.FrequencyPenalty, PresencePenalty: s.PresencePenalty, RepeatLastN: s.RepeatLastN,
+			Seed: s.Seed, TopLogprobs: s.TopLogprobs,
+		}
+		for token, bias := range s.LogitBias {
+			if out.Sampling.LogitBias == nil {
+				out.Sampling.LogitBias = map[int32]abi.Bias{}
+			}
+			out.Sampling.LogitBias[token] = abi.Bias(bias)
+		}
+	}
+	body, err := json.Marshal(&out)
+	if err != nil {
+		return nil, errorf(realm.CodeInvalidArgument, "request: %w", err)
+	}
+	return body, nil
+}
