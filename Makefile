@@ -56,7 +56,7 @@ guest-tiny: ## build the guest with TinyGo, below 600 KB: build/realm-guest-tiny
 
 demo: build node ## fetch a small model and ask it for the capital of France; REALM_MODEL=FILE asks another model
 	npm --prefix examples/paris-node install --no-package-lock
-	@model=$$($(FETCHMODEL)) && set -x && build/realm run -m "$$model" -p "What is the capital of France?" && \
+	@model=$$($(FETCHMODEL)) && set -x && build/realm run -v -m "$$model" -p "What is the capital of France?" && \
 	for program in storage direct; do node examples/paris-node/$$program.mjs "$$model" || exit 1; done
 
 test: ## run all tests; those that need the model skip where it cannot be fetched

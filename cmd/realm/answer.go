@@ -32,6 +32,9 @@ func (r *run) once(ctx context.Context, request realm.Request) error {
 		if err == nil && (r.verbose || r.env.StderrTerminal) {
 			r.env.Note("%s", speeds(result))
 		}
+		if err == nil && r.verbose && result.Guest != nil {
+			r.env.Note("%s", cli.GuestTable(r.model.Info(), r.model.Tensors(), cli.ReadMemory(), result.Guest))
+		}
 		return err
 	}
 	if err != nil {

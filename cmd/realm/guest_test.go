@@ -74,6 +74,10 @@ func TestRunThroughGuest(t *testing.T) {
 	if text, want := succeed(t, "", run...), succeed(t, "", "run", "-m", model, "-p", "Hello", "-n", "6"); text != want {
 		t.Errorf("through a guest %q, natively %q", text, want)
 	}
+	if out := invoke(t, "", append(run, "-v")...); out.code != 0 || !strings.Contains(out.stderr, "\nweights that entered the guest  0 B\n") ||
+		!strings.Contains(out.stderr, "realm_forward 6") {
+		t.Errorf("-v: %+v", out)
+	}
 	if out := invoke(t, "", append(run, "--limit-fuel", "1000")...); out.code != realm.CodeFuelExhausted.ExitCode() {
 		t.Errorf("--limit-fuel 1000: %+v", out)
 	}

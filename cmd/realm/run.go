@@ -122,7 +122,7 @@ func (r *run) declare(f *cli.Flags) {
 	f.Bool(&r.json, "json", "print one JSON object at the end")
 	f.Int(&r.sampling.TopLogprobs, "logprobs", "with --json, the log-probability of each token and of the N most probable ones")
 	f.Bool(&r.hashLogits, "hash-logits", "with --json, the SHA-256 over the logits of every step, in little-endian float32")
-	f.Bool(&r.verbose, "v, verbose", "print speeds to standard error, as on a terminal")
+	f.Bool(&r.verbose, "v, verbose", "print speeds to standard error, as on a terminal, and what memory the guest took")
 }
 
 func (r *run) addBias(s string) error {

@@ -3,8 +3,12 @@ package cli
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
+	"github.com/realm-ai/realm"
 	"github.com/realm-ai/realm/wasm"
 )
 
@@ -14,6 +18,37 @@ type GuestResult struct {
 	WeightBytes int64            `json:"weight_bytes"` // of tensors that entered the guest
 	Fuel        uint64           `json:"fuel"`         // units, about one for each instruction
 	HostCalls   map[string]int64 `json:"host_calls"`   // by name
+}
+
+// GuestTable says where the memory of an answer is: in the host, and not in the guest.
+func GuestTable(i realm.Info, tensors []realm.Tensor, host Memory, g *GuestResult) string {
+	weights := 0.0
+	for _, tensor := range tensors {
+		n := 1.0
+		for _, d := range tensor.Shape {
+			n *= float64(d)
+		}
+		weights += n
+	}
+	var calls []string
+	for _, name := range slices.Sorted(maps.Keys(g.HostCalls)) {
+		calls = append(calls, fmt.Sprintf("%s %d", name, g.HostCalls[name]))
+	}
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, row := range [][2]string{
+		{"model file", Bytes(float64(i.FileBytes))},
+		{"its weights as float32", Bytes(4 * weights)},
+		{"host memory, resident", Bytes(float64(host.Resident))},
+		{"guest memory", Bytes(float64(g.MemoryBytes))},
+		{"weights that entered the guest", Bytes(float64(g.WeightBytes))},
+		{"fuel", fmt.Sprintf("%d units", g.Fuel)},
+		{"host calls", strings.Join(calls, ", ")},
+	} {
+		fmt.Fprintf(t, "%s\t%s\n", row[0], row[1])
+	}
+	_ = t.Flush() // a Builder takes everything
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // GuestDescription is what `realm guest inspect --json` prints.

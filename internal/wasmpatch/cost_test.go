@@ -1,6 +1,7 @@
 package wasmpatch
 
 import (
+	"bytes"
 	"os"
 	"runtime"
 	"strings"
@@ -80,5 +81,32 @@ func TestBounded(t *testing.T) {
 		if times > 150 || took > 5*time.Second {
 			t.Errorf("%s: %d bytes to %d: allocated %.0f times the size, took %v", name, len(module), len(out.Module), times, took)
 		}
+	}
+}
+
+// TestManySegments sees that a detached module's data leave nothing in it, however many segments they were: Go's linker
+// writes tens of thousands, and code or a section for each would be compiled, or kept in every instance.
+func TestManySegments(t *testing.T) {
+	const n = 50_000
+	module := func(segments int) []byte {
+		m := wasmtest.Module{Uncounted: true}
+		m.Memory(16, 16)
+		for i := range segments {
+			m.Data(i*16, "data")
+		}
+		return m.Bytes()
+	}
+	o := limits
+	o.Detach = true
+	empty, err := Patch(module(0), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full, err := Patch(module(n), o)
+	if err != nil || len(full.Data) != n || full.Data[n-1].Offset != (n-1)*16 || string(full.Data[n-1].Bytes) != "data" {
+		t.Fatalf("%v", err)
+	}
+	if !bytes.Equal(full.Module, empty.Module) {
+		t.Errorf("%d segments leave %d bytes in the module, without them it has %d", n, len(full.Module), len(empty.Module))
 	}
 }

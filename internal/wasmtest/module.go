@@ -22,6 +22,8 @@ const (
 
 // Module is a module in the making. Indices are those of WebAssembly: imports come before what the module defines.
 type Module struct {
+	Uncounted bool // leave out the count of data segments, as Go's linker does
+
 	types, imports, funcs, tables, memories, globals, exports, elements, code, data []string
 	imported                                                                        int
 	start                                                                           string
@@ -132,8 +134,8 @@ func (m *Module) Bytes() []byte {
 		b.WriteString("\x08" + vec(len(m.start)) + m.start)
 	}
 	section(9, m.elements)
-	if len(m.data) > 0 {
-		b.WriteString("\x0c\x01" + vec(len(m.data)))
+	if len(m.data) > 0 && !m.Uncounted {
+		b.WriteString("\x0c" + str(vec(len(m.data))))
 	}
 	section(10, m.code)
 	section(11, m.data)
