@@ -221,10 +221,22 @@ func TestIsolation(t *testing.T) {
 	}
 }
 
-// TestLayerByLayer holds a guest's logits to the native engine's bits: by realm_forward, and by the three functions.
+// TestLayerByLayer holds a guest's logits to the native engine's bits: by realm_forward, and by the three functions. With
+// REALM_MODEL it does so on the real model too.
 func TestLayerByLayer(t *testing.T) {
+	models := map[string]*realm.Model{}
 	for _, shape := range []string{"tiny-llama-q4_k", "tiny-qwen3-q6_k"} {
-		m := newModel(t, shape, realm.Options{})
+		models[shape] = newModel(t, shape, realm.Options{})
+	}
+	if path := os.Getenv("REALM_MODEL"); path != "" && !testing.Short() {
+		m, err := realm.Open(path, realm.Options{ContextLength: 64})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		models[path] = m
+	}
+	for shape, m := range models {
 		info, id := m.Info(), modelID(t, m)
 		s, err := m.NewSession()
 		if err != nil {
