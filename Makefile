@@ -39,9 +39,10 @@ build: guest ## build the command line with the guest in it: build/realm
 guest: ## build the guest that ships: build/realm-guest.wasm
 	GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build $(GOBUILD) -buildmode=c-shared -o build/realm-guest.wasm ./cmd/realm-guest
 
-node: js/node_modules/.package-lock.json ## build the Node package: js/sdk
+node: guest js/node_modules/.package-lock.json ## build the Node package: js/sdk
 	$(NODE) build $(GOBUILD) -tags node_addon -buildmode=c-shared -o build/node/index.node ./cmd/realm-node
 	cp build/node/index.node js/sdk/native/
+	cp build/realm-guest.wasm js/sdk/native/guest.wasm
 	$(NPM) run build
 
 js/node_modules/.package-lock.json: js/package.json js/package-lock.json js/sdk/package.json
@@ -57,7 +58,7 @@ guest-tiny: ## build the guest with TinyGo, below 600 KB: build/realm-guest-tiny
 demo: build node ## fetch a small model and ask it for the capital of France; REALM_MODEL=FILE asks another model
 	npm --prefix examples/paris-node install --no-package-lock
 	@model=$$($(FETCHMODEL)) && set -x && build/realm run -v -m "$$model" -p "What is the capital of France?" && \
-	for program in storage direct; do node examples/paris-node/$$program.mjs "$$model" || exit 1; done
+	for program in storage direct sandbox; do node examples/paris-node/$$program.mjs "$$model" || exit 1; done
 
 test: ## run all tests; those that need the model skip where it cannot be fetched
 	@REALM_MODEL=$$($(FETCHMODEL) -optional) && export REALM_MODEL && set -x && go test ./... && go test -C tools ./...
@@ -123,4 +124,4 @@ fuzz: ## run every fuzz target in turn, each for FUZZTIME (default 10s)
 	go run -C tools ./fuzzall -time $(FUZZTIME) ..
 
 clean: ## remove build/, the fetched model included
-	rm -rf build js/node_modules js/sdk/esm js/sdk/cjs js/sdk/native/index.node
+	rm -rf build js/node_modules js/sdk/esm js/sdk/cjs js/sdk/native/index.node js/sdk/native/guest.wasm

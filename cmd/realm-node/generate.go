@@ -24,6 +24,36 @@ type ending struct {
 	Usage        usage  `json:"usage"`
 	PrefillTime  int64  `json:"prefillMilliseconds"`
 	DecodeTime   int64  `json:"decodeMilliseconds"`
+
+	Guest *guestUse `json:"guest,omitempty"` // where a guest answered
+}
+
+// guestUse is what a guest took for an answer.
+type guestUse struct {
+	Fuel        uint64           `json:"fuel"`        // units, about one for each instruction
+	MemoryBytes int64            `json:"memoryBytes"` // of linear memory at the end
+	WeightBytes int64            `json:"weightBytes"` // of tensors that entered the guest
+	CacheBytes  int64            `json:"cacheBytes"`  // of the KV cache at the end
+	HostCalls   map[string]int64 `json:"hostCalls"`   // by name
+}
+
+func newChunk(step realm.Chunk, logprobs bool) chunk {
+	out := chunk{Text: step.Text, Token: step.Token}
+	if logprobs {
+		out.Logprob = &step.Logprob
+		for _, t := range step.TopLogprobs {
+			out.TopLogprobs = append(out.TopLogprobs, abi.LogprobEntry{ID: t.ID, Logprob: t.Logprob})
+		}
+	}
+	return out
+}
+
+func newEnding(step realm.Chunk) ending {
+	return ending{
+		Text: step.Text, FinishReason: string(step.Finish),
+		Usage:       usage{step.Usage.PromptTokens, step.Usage.CompletionTokens},
+		PrefillTime: step.Prefill.Milliseconds(), DecodeTime: step.Decode.Milliseconds(),
+	}
 }
 
 type usage struct {
@@ -64,20 +94,9 @@ func generate(c *call) (any, error) {
 			return nil, err
 		}
 		if step.Finish != "" {
-			return ending{
-				Text: step.Text, FinishReason: string(step.Finish),
-				Usage:       usage{step.Usage.PromptTokens, step.Usage.CompletionTokens},
-				PrefillTime: step.Prefill.Milliseconds(), DecodeTime: step.Decode.Milliseconds(),
-			}, nil
+			return newEnding(step), nil
 		}
-		out := chunk{Text: step.Text, Token: step.Token}
-		if request.Logprobs {
-			out.Logprob = &step.Logprob
-			for _, t := range step.TopLogprobs {
-				out.TopLogprobs = append(out.TopLogprobs, abi.LogprobEntry{ID: t.ID, Logprob: t.Logprob})
-			}
-		}
-		if err := c.op.post(out); err != nil {
+		if err := c.op.post(newChunk(step, request.Logprobs)); err != nil {
 			return nil, &realm.Error{Code: realm.CodeCanceled, Msg: "realm: generate: " + err.Error(), Err: err}
 		}
 	}

@@ -33,6 +33,7 @@ type environment struct {
 
 	operations registry[*operation]
 	sessions   registry[*session]
+	tasks      registry[*task] // of the guest that runs on the environment's thread
 }
 
 // environments are those that are open.
@@ -54,6 +55,14 @@ func realmEnvOpen() C.uintptr_t {
 func realmEnvClose(number C.uintptr_t) {
 	env := environments.remove(uintptr(number))
 	env.cancel()
+	for _, t := range env.tasks.clear() {
+		t.err = closedSandbox()
+		t.finish()
+	}
+	for _, s := range sandboxes.removeIf(func(s *sandbox) bool { return s.owner == env }) {
+		s.close()
+	}
+	modules.removeIf(func(m *module) bool { return m.owner == env })
 	env.work.Wait()
 	for _, s := range env.sessions.clear() {
 		s.close()

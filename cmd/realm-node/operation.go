@@ -8,6 +8,7 @@ import "C"
 
 import (
 	"context"
+	"time"
 )
 
 // window is how many chunks of a stream may be under way to JavaScript: one more waits until some are acknowledged.
@@ -34,6 +35,31 @@ func (op *operation) post(chunk any) error {
 	}
 	C.realm_post(op.env, op.c, value(chunk), false)
 	return nil
+}
+
+// tell hands something to the callback that is not counted among the chunks.
+func (op *operation) tell(x any) { C.realm_post(op.env, op.c, value(x), false) }
+
+// room waits, for no longer than patience, until a chunk can be posted without waiting: then, or where ctx has ended, it
+// returns true. Only who posts may ask.
+func (op *operation) room(ctx context.Context, patience time.Duration) bool {
+	select {
+	case op.credit <- struct{}{}:
+		<-op.credit
+		return true
+	default:
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case op.credit <- struct{}{}:
+		<-op.credit
+		return true
+	case <-ctx.Done():
+		return true
+	case <-timer.C:
+		return false
+	}
 }
 
 // realmCall runs a function on the calling thread.

@@ -39,14 +39,19 @@ func (r *registry[T]) remove(number uintptr) T {
 	return x
 }
 
-// clear takes all things out.
-func (r *registry[T]) clear() []T {
+// removeIf takes out and returns the things that are so.
+func (r *registry[T]) removeIf(is func(T) bool) []T {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var list []T
-	for _, x := range r.all {
-		list = append(list, x)
+	for number, x := range r.all {
+		if is(x) {
+			list = append(list, x)
+			delete(r.all, number)
+		}
 	}
-	r.all = nil
 	return list
 }
+
+// clear takes all things out.
+func (r *registry[T]) clear() []T { return r.removeIf(func(T) bool { return true }) }

@@ -14,6 +14,12 @@ export type ErrorCode =
   | 'REALM_IO'
   | 'REALM_CONFLICT'
   | 'REALM_PERMISSION_DENIED'
+  | 'REALM_FUEL_EXHAUSTED'
+  | 'REALM_OUTPUT_LIMIT'
+  | 'REALM_HOST_CALL_LIMIT'
+  | 'REALM_CACHE_LIMIT'
+  | 'REALM_STACK_OVERFLOW'
+  | 'REALM_GUEST_FAILED'
 
 /** The one error that this package throws and rejects with. */
 export class RealmError extends Error {

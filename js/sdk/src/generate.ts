@@ -93,10 +93,26 @@ export interface Result {
 /** A prompt that the model goes on with, a conversation, or token IDs. */
 export type Prompt = string | Message[] | number[] | Int32Array
 
-interface Ending {
+/** How an answer ended, as the addon has it. */
+export interface Ending {
   text: string
   finishReason: Result['finishReason']
   usage: Result['usage']
+  guest?: GuestUse
+}
+
+/** What a guest took for an answer. */
+export interface GuestUse {
+  /** Units of fuel, about one for each instruction. The same request takes the same. */
+  fuel: number
+  /** Bytes of the guest's linear memory at the end. */
+  memoryBytes: number
+  /** Bytes of tensors that entered the guest. */
+  weightBytes: number
+  /** Bytes of the KV cache at the end. */
+  cacheBytes: number
+  /** Calls of host functions, by name. */
+  hostCalls: Record<string, number>
 }
 
 /**
@@ -109,6 +125,14 @@ export async function* generateStream(
   options: GenerateOptions = {},
 ): AsyncGenerator<Chunk, Result, void> {
   const stream = new Stream<Chunk, Ending>('generate', [modelId, request(modelId, prompt, options)], options.signal)
+  return yield* answer(stream, options)
+}
+
+/** Makes chunks and a result of an operation that answers. */
+export async function* answer(
+  stream: Stream<Chunk, Ending>,
+  options: GenerateOptions,
+): AsyncGenerator<Chunk, Result & { guest?: GuestUse }, void> {
   const texts: string[] = []
   const tokens: number[] = []
   const logprobs: NonNullable<Result['logprobs']> = []
@@ -126,9 +150,10 @@ export async function* generateStream(
         yield chunk
       }
       if (step.done) {
-        const { finishReason, usage } = step.value
-        const result: Result = { text: texts.join(''), tokens, finishReason, usage }
+        const { finishReason, usage, guest } = step.value
+        const result: Result & { guest?: GuestUse } = { text: texts.join(''), tokens, finishReason, usage }
         if (options.logprobs) result.logprobs = logprobs
+        if (guest !== undefined) result.guest = guest
         return result
       }
     }

@@ -2,6 +2,7 @@ export { type ErrorCode, RealmError } from './errors.js'
 export {
   type Chunk,
   type GenerateOptions,
+  type GuestUse,
   generate,
   generateStream,
   type Message,
@@ -35,3 +36,4 @@ export {
   type TensorOptions,
 } from './models.js'
 export type { ModelInfo } from './native.js'
+export { type GuestSource, Realm, type RealmOptions, type SandboxResult } from './sandbox.js'

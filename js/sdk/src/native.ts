@@ -12,10 +12,54 @@ export interface Native {
   embedTokens(session: number, tokens: Int32Array, into: Float32Array): void
   forwardLayer(session: number, layer: number, hidden: Float32Array, position: number): void
   computeLogits(session: number, hidden: Float32Array, into: Float32Array): void
+  guestModule(module: number): ArrayBuffer
+  dropGuest(module: number): void
+  fillGuest(sandbox: number, memory: ArrayBuffer): void
+  getGuestNames(): GuestNames
+  closeSandbox(sandbox: number): void
+  requestAnswer(sandbox: number, request: string, logs: boolean): number
+  prepareTask(sandbox: number, withModel: boolean): number
+  beginTask(request: number): { task: number; bytes: number } | undefined
+  taskRoom(task: number): boolean
+  putBody(task: number, at: number, memory: ArrayBuffer): boolean
+  hostCall(task: number, index: number, memory: ArrayBuffer, cell: BigInt64Array, ...params: unknown[]): number
+  refillTask(task: number, cell: BigInt64Array): void
+  failTask(
+    task: number,
+    name: string,
+    text: string,
+    stackOverflow: boolean,
+    memoryDenied: boolean,
+    memory: ArrayBuffer,
+    cell: BigInt64Array,
+  ): void
+  refuseTask(task: number, name: string, result: number): boolean
+  checkVersion(version: number): void
+  endTask(task: number, memory: ArrayBuffer, cell: BigInt64Array): void
   /** Begins an operation: the function called `name` on a thread of its own. */
   start(name: string, callback: OperationCallback, ...args: unknown[]): number
   cancel(operation: number): void
   acknowledge(operation: number, chunks: number): void
+}
+
+/** The names through which a patched guest and its host meet. */
+export interface GuestNames {
+  /** The functions that guests may import, by the number that hostCall takes; types are i for an i32, I for an i64. */
+  imports: { module: string; name: string; params: string; result: string }[]
+  emit: string
+  meterModule: string
+  refill: string
+  fuel: string
+  denied: string
+  /** Exports that start an instance, in this order, where they are. */
+  start: string[]
+  version: string
+  prepare: string
+  alloc: string
+  generate: string
+  memory: string
+  /** The prefix of exported globals. */
+  globals: string
 }
 
 /** Called with each chunk, and at the end with the result or an error. */

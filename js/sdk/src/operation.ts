@@ -33,14 +33,17 @@ export class Stream<Chunk, Result> implements AsyncGenerator<Chunk, Result, void
   #left = false // by return or throw
   #wake: () => void = () => {}
 
-  constructor(name: string, args: unknown[], signal?: AbortSignal) {
+  /** `aside` is given what is posted, and returns whether that is no chunk. */
+  constructor(name: string, args: unknown[], signal?: AbortSignal, aside?: (value: unknown) => boolean) {
     if (signal?.aborted) throw aborted(signal)
     this.#signal = signal
     this.#operation = native.start(
       name,
       (error, value, last) => {
-        if (!last) this.#chunks.push(value as Chunk)
-        else {
+        if (!last) {
+          if (aside?.(value)) return
+          this.#chunks.push(value as Chunk)
+        } else {
           this.#end = error === undefined ? { result: value as Result } : { error }
           signal?.removeEventListener('abort', this.#cancel)
         }

@@ -10,3 +10,6 @@ export const command = fileURLToPath(new URL('../../../build/realm', import.meta
 /** The path of the real model, and an option that skips a test without it. */
 export const real = process.env.REALM_MODEL || undefined
 export const needsReal = real ? {} : { skip: 'REALM_MODEL is not set: make test-node fetches a model and sets it' }
+
+/** Whether the tests that take minutes run too. */
+export const long = process.env.REALM_LONG === '1'

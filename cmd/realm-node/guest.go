@@ -1,0 +1,313 @@
+//go:build cgo && node_addon
+
+package main
+
+// #include "addon.h"
+import "C"
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/realm-ai/realm"
+	"github.com/realm-ai/realm/internal/abi"
+	"github.com/realm-ai/realm/internal/hostcall"
+	"github.com/realm-ai/realm/internal/wasmpatch"
+)
+
+// Guests run under V8, each in a worker thread of its own; package hostcall does for them what it does for those of
+// package wasm. An environment opens a sandbox and asks for answers; the environment of the sandbox's thread makes tasks
+// of them and calls host functions (task.go).
+
+// module is a guest's module with limits and meter.
+type module struct {
+	owner   *environment
+	patched *wasmpatch.Patched
+	memory  int64 // limit in bytes
+}
+
+var modules registry[*module]
+
+// sandbox is a guest with a model.
+type sandbox struct {
+	owner  *environment
+	ctx    context.Context
+	cancel context.CancelFunc
+	module *module
+	model  *realm.Model
+	limits hostcall.Limits
+
+	clock int64 // the monotonic clock of the prepared guest; set by the sandbox's thread, before the first request
+}
+
+var sandboxes registry[*sandbox]
+
+// close ends what the sandbox has in progress.
+func (s *sandbox) close() {
+	s.cancel()
+	_ = s.model.Close()
+}
+
+// patchGuest(bytes, memoryLimit) checks a guest's module and gives it its limits. It returns the module's number.
+func patchGuest(c *call) (any, error) {
+	b, err := c.buffer(0, "a WebAssembly module")
+	if err != nil {
+		return nil, err
+	}
+	memory, err := c.number(1, "a limit of memory in bytes", 1<<53)
+	if err != nil {
+		return nil, err
+	}
+	if memory == 0 {
+		memory = hostcall.DefaultMemory
+	}
+	patched, err := hostcall.Patch(append([]byte(nil), b...), int64(memory)) // its segments are views of the bytes
+	if err != nil {
+		return nil, err
+	}
+	return int(modules.add(&module{c.env, patched, int64(memory) / hostcall.PageBytes * hostcall.PageBytes})), nil
+}
+
+func (c *call) module(i int) (*module, error) {
+	number, err := c.number(i, "a module's number, as patchGuest returns it", 1<<53)
+	if err != nil {
+		return nil, err
+	}
+	if m := modules.find(uintptr(number)); m != nil {
+		return m, nil
+	}
+	return nil, c.invalid(i, "a module's number, as patchGuest returns it")
+}
+
+// guestModule(module) returns the bytes of a patched module.
+func guestModule(c *call) (any, error) {
+	m, err := c.module(0)
+	if err != nil {
+		return nil, err
+	}
+	return m.patched.Module, nil
+}
+
+// dropGuest(module) forgets a module; sandboxes that were opened with it go on.
+func dropGuest(c *call) (any, error) {
+	if _, err := c.module(0); err != nil {
+		return nil, err
+	}
+	modules.remove(uintptr(c.args[0].number))
+	return nil, nil
+}
+
+// fillGuest(sandbox, memory) writes the module's data to the memory of a new instance.
+func fillGuest(c *call) (any, error) {
+	s, err := c.sandbox(0)
+	if err != nil {
+		return nil, err
+	}
+	memory, err := c.buffer(1, "an instance's memory")
+	if err != nil {
+		return nil, err
+	}
+	return nil, hostcall.Fill(memory, s.module.patched.Data)
+}
+
+// guestImport is a function that guests may import, for the module that binds it.
+type guestImport struct {
+	Module string `json:"module"`
+	Name   string `json:"name"`
+	Params string `json:"params"` // i for an i32, I for an i64, as is result
+	Result string `json:"result"`
+}
+
+// guestNames is what binds a patched module to the addon.
+type guestNames struct {
+	Imports     []guestImport `json:"imports"` // by the number that hostCall takes
+	Emit        string        `json:"emit"`
+	MeterModule string        `json:"meterModule"`
+	Refill      string        `json:"refill"`
+	Fuel        string        `json:"fuel"`
+	Denied      string        `json:"denied"`
+	Start       []string      `json:"start"` // exports that start an instance, in this order, if there
+	Version     string        `json:"version"`
+	Prepare     string        `json:"prepare"`
+	Alloc       string        `json:"alloc"`
+	Generate    string        `json:"generate"`
+	Memory      string        `json:"memory"`
+	Globals     string        `json:"globals"` // the prefix of the exported globals
+}
+
+// getGuestNames() returns the names through which a patched module and its host meet.
+func getGuestNames(*call) (any, error) {
+	n := guestNames{
+		Emit: abi.Emit, MeterModule: wasmpatch.MeterModule, Refill: wasmpatch.RefillName, Fuel: wasmpatch.FuelGlobal,
+		Denied: wasmpatch.DeniedGlobal, Start: []string{wasmpatch.StartExport, abi.ExportStart}, Version: abi.ExportVersion,
+		Prepare: abi.ExportPrepare, Alloc: abi.ExportAlloc, Generate: abi.ExportGenerate, Memory: abi.MemoryExport,
+		Globals: wasmpatch.GlobalPrefix,
+	}
+	for _, f := range hostcall.Imports() {
+		n.Imports = append(n.Imports, guestImport{f.Module, f.Name, f.Params, f.Result})
+	}
+	return n, nil
+}
+
+// sandboxLimits are limits as JavaScript gives them; what is missing has the default.
+type sandboxLimits struct {
+	Fuel       *float64 `json:"fuel"`
+	Timeout    *float64 `json:"timeout"` // milliseconds
+	CacheBytes *float64 `json:"cacheLimit"`
+	Output     *float64 `json:"outputLimit"`
+	HostCalls  *float64 `json:"hostCallLimit"`
+}
+
+// openSandbox(modelId, module, limits) opens a sandbox and returns its number.
+func openSandbox(c *call) (any, error) {
+	id, err := c.modelID(0)
+	if err != nil {
+		return nil, err
+	}
+	m, err := c.module(1)
+	if err != nil {
+		return nil, err
+	}
+	text, err := c.text(2, "limits in JSON")
+	if err != nil {
+		return nil, err
+	}
+	var given sandboxLimits
+	if err := json.Unmarshal([]byte(text), &given); err != nil {
+		return nil, c.invalid(2, "limits in JSON: "+err.Error())
+	}
+	limits := hostcall.DefaultLimits()
+	set := func(from *float64, most float64, to func(int64)) {
+		if from != nil && err == nil {
+			if v := *from; !(v >= 0 && v <= most) || v != math.Trunc(v) {
+				err = c.invalid(2, "whole numbers, 0 or more, as limits")
+			} else {
+				to(int64(v))
+			}
+		}
+	}
+	const most = 1 << 53
+	set(given.Fuel, most, func(v int64) { limits.Fuel = uint64(v) })
+	set(given.Timeout, math.MaxInt64/float64(time.Millisecond)/2, func(v int64) { limits.Time = time.Duration(v) * time.Millisecond })
+	set(given.CacheBytes, most, func(v int64) { limits.CacheBytes = v })
+	set(given.Output, most, func(v int64) { limits.OutputBytes = v })
+	set(given.HostCalls, most, func(v int64) { limits.HostCalls = v })
+	if err != nil {
+		return nil, err
+	}
+	model, err := models().Model(c.context(), id)
+	if err != nil {
+		return nil, err
+	}
+	s := &sandbox{owner: c.env, module: m, model: model, limits: limits}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return int(sandboxes.add(s)), nil
+}
+
+func (c *call) sandbox(i int) (*sandbox, error) {
+	number, err := c.number(i, "a sandbox's number, as openSandbox returns it", 1<<53)
+	if err != nil {
+		return nil, err
+	}
+	if s := sandboxes.find(uintptr(number)); s != nil {
+		return s, nil
+	}
+	return nil, closedSandbox()
+}
+
+func closedSandbox() error {
+	return &realm.Error{Code: realm.CodeClosed, Msg: "realm: the sandbox is closed"}
+}
+
+// closeSandbox(sandbox) ends what a sandbox has in progress, and the sandbox. It may be called again.
+func closeSandbox(c *call) (any, error) {
+	number, err := c.number(0, "a sandbox's number, as openSandbox returns it", 1<<53)
+	if err != nil {
+		return nil, err
+	}
+	if s := sandboxes.remove(uintptr(number)); s != nil {
+		s.close()
+	}
+	return nil, nil
+}
+
+// request is one that waits for a sandbox's thread, or is answered by it.
+type request struct {
+	sandbox *sandbox
+	request realm.Request
+	body    []byte
+	logs    bool // the embedder wants log lines
+
+	ready  chan struct{} // closed when op is set
+	op     *operation
+	mu     sync.Mutex
+	begun  bool // the sandbox's thread has it, or nobody wants it any more
+	done   chan struct{}
+	ending any // what the operation returns
+	err    error
+}
+
+// requests are known to all environments.
+var requests registry[*request]
+
+// requestAnswer(sandbox, request, logs) makes a request, an abi.Request in JSON whose model counts for nothing, and returns
+// its number, for answer and, on the sandbox's thread, beginTask.
+func requestAnswer(c *call) (any, error) {
+	s, err := c.sandbox(0)
+	if err != nil {
+		return nil, err
+	}
+	text, err := c.text(1, "a request in JSON")
+	if err != nil {
+		return nil, err
+	}
+	r := &request{sandbox: s, ready: make(chan struct{}), done: make(chan struct{}), logs: c.is(2, C.REALM_BOOL) && c.args[2].number != 0}
+	if r.request, err = readRequest(text); err != nil {
+		return nil, err
+	}
+	// The body is written again, as the command line writes it: fuel depends on every byte.
+	if r.body, err = hostcall.EncodeRequest(s.ctx, s.model, &r.request); err != nil {
+		return nil, err
+	}
+	return int(requests.add(r)), nil
+}
+
+// answer(request) is the operation in which a request is answered: its chunks are posted, its result is an ending.
+func answer(c *call) (any, error) {
+	number, err := c.number(0, "a request's number", 1<<53)
+	if err != nil {
+		return nil, err
+	}
+	r := requests.find(uintptr(number))
+	if r == nil || c.op == nil {
+		return nil, c.invalid(0, "a request's number, in an operation")
+	}
+	defer requests.remove(uintptr(number))
+	r.op = c.op
+	close(r.ready)
+	select {
+	case <-r.done:
+	case <-c.op.ctx.Done():
+	case <-r.sandbox.ctx.Done():
+	}
+	if r.begin() { // no thread has it, nor will
+		if r.sandbox.ctx.Err() != nil {
+			return nil, closedSandbox()
+		}
+		return nil, &realm.Error{Code: realm.CodeCanceled, Msg: "realm: the request was cancelled", Err: c.op.ctx.Err()}
+	}
+	<-r.done // the thread's next host call, or look at its fuel, ends the guest
+	return r.ending, r.err
+}
+
+// begin reports whether the caller is the first to take the request.
+func (r *request) begin() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first := !r.begun
+	r.begun = true
+	return first
+}

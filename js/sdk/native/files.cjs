@@ -1,0 +1,9 @@
+'use strict'
+
+const { join } = require('node:path')
+
+// Files that are found from here, for ES modules and CommonJS alike.
+module.exports = {
+  guest: join(__dirname, 'guest.wasm'),
+  thread: join(__dirname, '..', 'cjs', 'thread.js'),
+}

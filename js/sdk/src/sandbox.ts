@@ -1,0 +1,220 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { Worker } from 'node:worker_threads'
+import files from '../native/files.cjs'
+import { aborted, RealmError, toRealmError } from './errors.js'
+import {
+  answer,
+  type Chunk,
+  type Ending,
+  type GenerateOptions,
+  type GuestUse,
+  type Prompt,
+  type Result,
+  request,
+} from './generate.js'
+import { call } from './models.js'
+import { native } from './native.js'
+import { run, Stream } from './operation.js'
+import type { ThreadData, ThreadReport } from './thread.js'
+
+/** A guest: the path of a WebAssembly module, or its bytes. */
+export type GuestSource = string | URL | ArrayBufferView | ArrayBuffer
+
+/** Options of a sandbox. A limit of 0 is none, but for memory. */
+export interface RealmOptions {
+  /** The model that the guest may use, by the id that storeModel returned. */
+  model: number
+  /** The guest. Default: the one that ships with the package, which answers as generate does. */
+  guest?: GuestSource
+  /** Bytes of linear memory, in whole pages of 64 KiB. Beyond it: `REALM_OUT_OF_MEMORY`. Default 64 MiB. */
+  memoryLimit?: number
+  /** Milliseconds that an answer may take: `REALM_DEADLINE_EXCEEDED`. Default ten minutes. */
+  timeout?: number
+  /** Units of fuel, about one for each instruction, that an answer may take: `REALM_FUEL_EXHAUSTED`. Default 1e12. */
+  fuel?: number
+  /** Bytes of KV cache: `REALM_CACHE_LIMIT`. Default 4 GiB. */
+  cacheLimit?: number
+  /** Bytes of output and log lines: `REALM_OUTPUT_LIMIT`. Default 64 MiB. */
+  outputLimit?: number
+  /** Calls of host functions: `REALM_HOST_CALL_LIMIT`. Default ten million. */
+  hostCallLimit?: number
+  /** Called with lines that the guest logs. Without it they are dropped. */
+  onLog?: (line: string) => void
+}
+
+/** An answer from a sandbox. */
+export interface SandboxResult extends Result {
+  guest: GuestUse
+}
+
+/**
+ * A sandbox: a guest, a WebAssembly module that nobody needs to trust, in a thread of its own. It sees tokens, activations
+ * and logits of one model, whose weights it shares with all others and cannot reach, and has no files, no network, a
+ * virtual clock and seeded random bytes. Each answer begins with the same memory: nothing of the last one is left.
+ * Answers asked for at one time are given one after the other. Close it, or declare it with `await using`.
+ */
+export class Realm implements AsyncDisposable {
+  readonly #options: RealmOptions
+  readonly #opened: Promise<{ sandbox: number; worker: Worker }>
+  #closed: RealmError | undefined
+  #sandbox: number | undefined
+  #worker: Worker | undefined
+  #answers = 0 // in progress, which keep the thread from letting the process end
+
+  constructor(options: RealmOptions) {
+    this.#options = { ...options }
+    this.#opened = this.#open()
+    this.#opened.catch(() => {}) // who asks for an answer is told
+  }
+
+  /** Answers a prompt, a token at a time, as generateStream of the package does. */
+  async *generateStream(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<Chunk, SandboxResult, void> {
+    const { signal } = options
+    const { onLog } = this.#options
+    const { sandbox, worker } = await this.#opened
+    if (this.#closed !== undefined) throw this.#closed
+    if (signal?.aborted) throw aborted(signal)
+    const text = request(this.#options.model, prompt, options)
+    const number = call(() => native.requestAnswer(sandbox, text, onLog !== undefined))
+    const aside = (value: unknown) => {
+      const { log } = value as { log?: string }
+      if (log !== undefined) onLog?.(log)
+      return log !== undefined
+    }
+    const stream = new Stream<Chunk, Ending>('answer', [number], signal, aside)
+    if (this.#answers++ === 0) worker.ref()
+    worker.postMessage(number)
+    try {
+      return (yield* answer(stream, options)) as SandboxResult
+    } finally {
+      if (--this.#answers === 0) worker.unref()
+    }
+  }
+
+  /** Answers a prompt. `onToken` is told of the answer as it comes. */
+  async generate(prompt: Prompt, options: GenerateOptions = {}): Promise<SandboxResult> {
+    const stream = this.generateStream(prompt, options)
+    for (;;) {
+      const step = await stream.next()
+      if (step.done) return step.value
+    }
+  }
+
+  /** Ends what is in progress with `REALM_CLOSED`, and the thread. It may be called again. */
+  async close(): Promise<void> {
+    await this.#end(new RealmError('REALM_CLOSED', 'realm: the sandbox is closed'))
+    await this.#opened.catch(() => {})
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #end(reason: RealmError): Promise<void> {
+    this.#closed ??= reason
+    // The addon first: a thread within a call of it cannot be terminated.
+    if (this.#sandbox !== undefined) native.closeSandbox(this.#sandbox)
+    await this.#worker?.terminate()
+  }
+
+  async #open(): Promise<{ sandbox: number; worker: Worker }> {
+    const {
+      model,
+      guest = files.guest,
+      memoryLimit = 0,
+      fuel,
+      timeout,
+      cacheLimit,
+      outputLimit,
+      hostCallLimit,
+    } = this.#options
+    const { number, module, checked } = await compile(guest, memoryLimit)
+    const limits = JSON.stringify({ fuel, timeout, cacheLimit, outputLimit, hostCallLimit })
+    const sandbox = await run<number>('openSandbox', [model, number, limits])
+    this.#sandbox = sandbox
+    if (this.#closed !== undefined) {
+      native.closeSandbox(sandbox)
+      throw this.#closed
+    }
+    const workerData: ThreadData = { sandbox, model, guest: module, check: !checked.done }
+    const worker = new Worker(files.thread, { workerData, env: {}, execArgv: [], name: 'realm' })
+    this.#worker = worker
+    worker.once('error', (cause) => {
+      this.#end(new RealmError('REALM_INTERNAL', `realm: the sandbox's thread failed: ${cause.message}`, { cause }))
+    })
+    worker.once('exit', () => this.#end(new RealmError('REALM_CLOSED', "realm: the sandbox's thread has ended")))
+    const report = await new Promise<ThreadReport | undefined>((resolve) => {
+      worker.once('message', resolve)
+      worker.once('exit', () => resolve(undefined))
+    })
+    if (report?.ready) {
+      checked.done = true
+      if (this.#answers === 0) worker.unref()
+      return { sandbox, worker }
+    }
+    const error = report === undefined ? this.#closed : toRealmError(report.error)
+    await this.#end(error as RealmError)
+    throw error
+  }
+}
+
+/** A module that is patched and compiled. Threads share its code. */
+interface Compiled {
+  number: number
+  module: WebAssembly.Module
+  /** Its version was. */
+  checked: { done: boolean }
+}
+
+/** The modules that were used last, by their content and the limit that is written into them. */
+const compiled = new Map<string, Promise<Compiled>>()
+const most = 8
+
+async function compile(guest: GuestSource, memoryLimit: number): Promise<Compiled> {
+  const bytes = typeof guest === 'string' || guest instanceof URL ? await read(guest) : view(guest)
+  const key = `${createHash('sha256').update(bytes).digest('hex')} ${memoryLimit}`
+  let entry = compiled.get(key)
+  if (entry === undefined) {
+    entry = (async () => {
+      const number = await run<number>('patchGuest', [bytes, memoryLimit])
+      try {
+        const module = await WebAssembly.compile(native.guestModule(number))
+        return { number, module, checked: { done: false } }
+      } catch (cause) {
+        native.dropGuest(number)
+        throw new RealmError('REALM_INVALID_FORMAT', `realm: the guest: ${(cause as Error).message}`, { cause })
+      }
+    })()
+    entry.catch(() => compiled.delete(key))
+  }
+  compiled.delete(key)
+  compiled.set(key, entry)
+  for (const [oldest, old] of compiled) {
+    if (compiled.size <= most) break
+    compiled.delete(oldest)
+    old.then(({ number }) => native.dropGuest(number)).catch(() => {})
+  }
+  return entry
+}
+
+async function read(path: string | URL): Promise<Uint8Array> {
+  try {
+    return await readFile(path)
+  } catch (cause) {
+    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT'
+    throw new RealmError(missing ? 'REALM_NOT_FOUND' : 'REALM_IO', `realm: the guest: ${(cause as Error).message}`, {
+      cause,
+    })
+  }
+}
+
+/** The bytes of a buffer, which who gave it may change later. */
+function view(source: ArrayBufferView | ArrayBuffer): Uint8Array {
+  if (ArrayBuffer.isView(source)) return new Uint8Array(source.buffer, source.byteOffset, source.byteLength).slice()
+  if (source instanceof ArrayBuffer) return new Uint8Array(source.slice(0))
+  throw new RealmError(
+    'REALM_INVALID_ARGUMENT',
+    'realm: the guest is to be a path, or a buffer with a WebAssembly module',
+  )
+}
