@@ -47,12 +47,26 @@ type schedule struct {
 	heir    *step      // it was woken to take turns, and has not begun
 
 	// What follows belongs to who takes turns.
+	own      *step         // of whom that is
 	expected int           // steps that are likely to be there soon: those that waited or were done after the last turn
 	ended    time.Time     // when the last turn did
-	took     time.Duration // and how long it took
-	chunk    int           // prompt tokens of a turn, as adapt has found; 0 at first
-	parts    []part
-	batch    batch
+	took     time.Duration // and how long it took; 0 for a long one
+	chunk    int           // prompt tokens of a short turn, as adapt has found; 0 at first
+	pace     time.Duration // of a prompt token in one layer of a long turn; 0 at first
+	inner    time.Duration // what short turns took within the long one
+
+	short, long turn
+}
+
+// turn is the steps that are computed together, and the memory for that.
+//
+// A short turn has every answer that waits, and as many tokens of prompts as keep it short. A long turn has tokens of
+// prompts only, as many as are fast, and is begun where no answer waits; whoever comes in the meantime is served by
+// short turns within its layers (Engine.between).
+type turn struct {
+	state    *model.State
+	parts    []part // that pick took
+	live     batch  // those of them that are computed
 	tokens   []int32
 	segments []model.Segment
 	want     []int
@@ -61,12 +75,23 @@ type schedule struct {
 	gives    func(i int) // method give, made once
 }
 
+func (t *turn) init(state *model.State) {
+	t.state = state
+	t.gives = t.give
+}
+
 const (
-	// turnTime is how long a turn with a prompt in it should take, so that who comes meanwhile does not wait long.
+	// turnTime is how long a short turn with a prompt in it should take, so that who comes meanwhile does not wait long.
 	turnTime = 75 * time.Millisecond
-	// firstChunk is the number of prompt tokens in a turn before one was measured. It does not rise above maxChunk, nor
-	// fall below minChunk: fewer tokens take hardly less time, since the weights are read all the same.
+	// firstChunk is the number of prompt tokens in a short turn before one was measured. It does not rise above maxChunk,
+	// nor fall below minChunk: fewer tokens take hardly less time, since the weights are read all the same.
 	firstChunk, minChunk, maxChunk = 16, 16, 512
+	// layerTime is how long a layer of a long turn should take: who comes meanwhile waits for half of it at the most.
+	layerTime = 80 * time.Millisecond
+	// maxLong is the most tokens of a long turn. More would be no faster, and take more memory.
+	maxLong = 256
+	// firstLong bounds the multiply-adds of a layer of a long turn before one was measured: milliseconds with assembly.
+	firstLong = 2e9
 	// maxSteps bounds the steps of a turn, and with it the memory for their logits.
 	maxSteps = 32
 	// gatherShare is the part of a turn's time that is waited for the sessions of the last turn to come back.
@@ -135,24 +160,25 @@ func (e *Engine) turns(own *step) {
 	for {
 		q.gather()
 		q.mu.Lock()
-		q.heir = nil
-		e.pick()
+		q.heir, q.own = nil, own
+		t := &q.short
+		if q.answers() {
+			e.pick(t, e.promptTokens(len(q.queue) > 1), false)
+		} else {
+			t = &q.long
+			e.pick(t, e.longTokens(), true)
+		}
 		q.mu.Unlock()
 		start := time.Now()
-		e.turn()
+		e.run(t)
 		q.ended = time.Now()
 		q.took = q.ended.Sub(start)
-		q.mu.Lock()
-		q.expected = len(q.queue) + len(q.parts)
-		for _, p := range q.parts {
-			switch {
-			case !p.done():
-				q.queue = append(q.queue, p.step)
-			case p.step != own:
-				p.wake <- false
-			}
+		if t == &q.long {
+			q.took = 0
 		}
-		clear(q.parts)
+		q.mu.Lock()
+		q.expected = len(q.queue) + len(t.parts)
+		q.finish(t)
 		if own.done() {
 			if q.running = len(q.queue) > 0; q.running {
 				q.heir = q.queue[0]
@@ -163,6 +189,43 @@ func (e *Engine) turns(own *step) {
 		}
 		q.mu.Unlock()
 	}
+}
+
+// answers says whether a single token waits. q.mu is held.
+func (q *schedule) answers() bool {
+	return slices.ContainsFunc(q.queue, func(st *step) bool { return len(st.tokens) == 1 })
+}
+
+// finish wakes the steps that a turn was the last for, and puts the others back. q.mu is held.
+func (q *schedule) finish(t *turn) {
+	for _, p := range t.parts {
+		switch {
+		case !p.done():
+			q.queue = append(q.queue, p.step)
+		case p.step != q.own:
+			p.wake <- false
+		}
+	}
+	clear(t.parts)
+	t.parts = t.parts[:0]
+}
+
+// between serves those who came during a long turn with a short one.
+func (e *Engine) between() {
+	q := &e.schedule
+	q.mu.Lock()
+	if len(q.queue) == 0 {
+		q.mu.Unlock()
+		return
+	}
+	e.pick(&q.short, e.promptTokens(true), false)
+	q.mu.Unlock()
+	start := time.Now()
+	e.run(&q.short)
+	q.inner += time.Since(start)
+	q.mu.Lock()
+	q.finish(&q.short)
+	q.mu.Unlock()
 }
 
 // gather waits a little for the sessions of the last turn: while their next tokens are drawn they would miss the turn, and
@@ -180,38 +243,36 @@ func (q *schedule) gather() {
 	}
 }
 
-// pick moves the parts of the next turn from the queue to q.parts, the single tokens of answers before those of prompts.
-// Steps that ended while they waited are taken too; turn finds that out.
-func (e *Engine) pick() {
+// pick moves the parts of a turn from the queue to it, the single tokens of answers before those of prompts, of which
+// there is room for some. Steps that ended while they waited are taken too; run finds that out. Where parts are to be
+// equal, a prompt that does not fit is cut into equal ones: a token takes longer in a small one, as would be left over.
+// q.mu is held.
+func (e *Engine) pick(t *turn, room int, equal bool) {
 	q := &e.schedule
-	q.parts = q.parts[:0]
-	shared := len(q.queue) > 1
-	room := e.promptTokens(shared)
 	for _, prompts := range []bool{false, true} {
 		kept := q.queue[:0]
 		for _, st := range q.queue {
-			if len(st.tokens) > 1 != prompts || len(q.parts) == maxSteps || (prompts && room <= 0) {
+			if len(st.tokens) > 1 != prompts || len(t.parts) == maxSteps || (prompts && room <= 0) {
 				kept = append(kept, st)
 				continue
 			}
 			n := len(st.tokens)
 			if prompts {
 				turns := 1
-				if !shared {
-					// In equal parts: a token takes longer in a small one, as would be left over.
+				if equal {
 					turns = (n + room - 1) / room
 				}
 				n = min(room, (n+turns-1)/turns)
 				room -= n
 			}
-			q.parts = append(q.parts, part{step: st, position: st.s.Position(), n: n})
+			t.parts = append(t.parts, part{step: st, position: st.s.Position(), n: n})
 		}
 		clear(q.queue[len(kept):])
 		q.queue = kept
 	}
 }
 
-// promptTokens is how many tokens of prompts a turn takes. A chunk size that was asked for counts where nobody else
+// promptTokens is how many tokens of prompts a short turn takes. A chunk size that was asked for counts where nobody else
 // waits.
 func (e *Engine) promptTokens(shared bool) int {
 	if e.options.ChunkSize > 0 && !shared {
@@ -225,6 +286,20 @@ func (e *Engine) promptTokens(shared bool) int {
 		n = min(n, e.options.ChunkSize)
 	}
 	return n
+}
+
+// longTokens is how many tokens of prompts a long turn takes.
+func (e *Engine) longTokens() int {
+	if e.options.ChunkSize > 0 {
+		return e.options.ChunkSize
+	}
+	n := float64(maxLong)
+	if pace := e.schedule.pace; pace > 0 {
+		n = float64(layerTime / pace)
+	} else {
+		n = firstLong / float64(e.Model.Config.LayerProducts())
+	}
+	return int(min(max(n, minChunk), maxLong))
 }
 
 // adapt changes the number of prompt tokens in a turn after one that had n of them took some time.
@@ -242,14 +317,14 @@ func (q *schedule) adapt(n int, took time.Duration) {
 	}
 }
 
-// turn computes the parts as one batch and takes what is done from their steps.
-func (e *Engine) turn() {
+// run computes the parts of a turn as one batch and takes what is done from their steps.
+func (e *Engine) run(t *turn) {
 	q := &e.schedule
 	// A step fails alone: what only it can fail by is found out before the batch begins.
-	live := q.batch.parts[:0]
-	for _, p := range q.parts {
+	live := t.live.parts[:0]
+	for _, p := range t.parts {
 		if p.err = p.stopped(); p.err == nil {
-			p.err = e.state.Reserve(p.segment())
+			p.err = t.state.Reserve(p.segment())
 		}
 		if p.err != nil {
 			p.s.truncate(p.position)
@@ -257,19 +332,19 @@ func (e *Engine) turn() {
 			live = append(live, p)
 		}
 	}
-	q.batch.parts = live
+	t.live.parts = live
 	defer clear(live)
 	if len(live) == 0 {
 		return
 	}
-	q.tokens, q.segments, q.want, q.done = q.tokens[:0], q.segments[:0], q.want[:0], q.done[:0]
+	t.tokens, t.segments, t.want, t.done = t.tokens[:0], t.segments[:0], t.want[:0], t.done[:0]
 	prompts := 0 // their tokens
 	for _, p := range live {
-		q.tokens = append(q.tokens, p.tokens[:p.n]...)
-		q.segments = append(q.segments, p.segment())
+		t.tokens = append(t.tokens, p.tokens[:p.n]...)
+		t.segments = append(t.segments, p.segment())
 		if p.n == len(p.tokens) {
-			q.want = append(q.want, len(q.tokens)-1)
-			q.done = append(q.done, p.s)
+			t.want = append(t.want, len(t.tokens)-1)
+			t.done = append(t.done, p.s)
 		}
 		if p.n > 1 {
 			prompts += p.n
@@ -278,23 +353,32 @@ func (e *Engine) turn() {
 	vocab := e.Model.Config.Vocab
 	// The logits of a single session go where they belong at once.
 	var logits []float32
-	if len(q.done) == 1 {
-		logits = q.done[0].logits
+	if len(t.done) == 1 {
+		logits = t.done[0].logits
 	} else {
-		q.logits = slices.Grow(q.logits[:0], len(q.want)*vocab)[:len(q.want)*vocab]
-		logits = q.logits
+		t.logits = slices.Grow(t.logits[:0], len(t.want)*vocab)[:len(t.want)*vocab]
+		logits = t.logits
 	}
 	start := time.Now()
-	e.step.Lock()
-	err := e.state.Forward(&q.batch, q.tokens, q.segments, q.want, logits)
-	e.step.Unlock()
-	if err == nil && prompts > 0 {
-		q.adapt(prompts, time.Since(start))
+	var err error
+	if t == &q.long {
+		q.inner = 0
+		err = t.state.Forward(&t.live, t.tokens, t.segments, t.want, logits)
+		if err == nil && (q.pace == 0 || len(t.tokens) >= e.longTokens()/2) { // a short prompt says little of long ones
+			q.pace = (time.Since(start) - q.inner) / time.Duration(len(t.tokens)*e.Model.Config.Layers)
+		}
+	} else {
+		e.step.Lock()
+		err = t.state.Forward(&t.live, t.tokens, t.segments, t.want, logits)
+		e.step.Unlock()
+		if err == nil && prompts > 0 {
+			q.adapt(prompts, time.Since(start))
+		}
 	}
-	if err == nil && len(q.done) > 1 {
-		e.pool.Run(len(q.done), q.gives)
+	if err == nil && len(t.done) > 1 {
+		e.pool.Run(len(t.done), t.gives)
 	}
-	clear(q.done)
+	clear(t.done)
 	for _, p := range live {
 		if err != nil {
 			if p.err = p.stopped(); p.err == nil {
@@ -311,9 +395,9 @@ func (e *Engine) turn() {
 }
 
 // give is the work item that copies a session's logits to it: for sixteen sessions they can be megabytes.
-func (q *schedule) give(i int) {
-	to := q.done[i].logits
-	copy(to, q.logits[i*len(to):])
+func (t *turn) give(i int) {
+	to := t.done[i].logits
+	copy(to, t.logits[i*len(to):])
 }
 
 // batch is the parts that are computed together. As a context it ends when the contexts of all of them have: it goes on

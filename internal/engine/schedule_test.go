@@ -18,33 +18,43 @@ func TestPick(t *testing.T) {
 		name  string
 		asked int // Options.ChunkSize
 		chunk int // as adapted
+		long  int // likewise, of a long turn
 		queue []int
 		want  string // token counts that the turns take, in order
 	}{
-		{"a prompt alone, nothing measured", 0, 0, []int{100}, "[15] [15] [14] [14]"},
-		{"a prompt alone", 0, 128, []int{300}, "[100] [100] [100]"},
-		{"a prompt alone, chunk asked for", 512, 8, []int{600}, "[300] [300]"},
-		{"answers go first", 0, 10, []int{25, 1, 1}, "[1 1 10] [8] [7]"},
-		{"a chunk asked for is a limit with others", 4, 10, []int{25, 1}, "[1 4] [4] [4] [4]"},
-		{"prompts share a turn", 0, 10, []int{4, 3, 9}, "[4 3 3] [6]"},
-		{"prompts take turns", 0, 10, []int{25, 15}, "[10] [10] [10] [5 5]"},
+		{"a prompt alone, nothing measured", 0, 0, 0, []int{600}, "[200] [200] [200]"},
+		{"a prompt alone", 0, 10, 128, []int{300}, "[100] [100] [100]"},
+		{"a prompt alone, chunk asked for", 512, 8, 8, []int{600}, "[300] [300]"},
+		{"answers go first", 0, 10, 16, []int{25, 1, 1}, "[1 1 10] [15]"},
+		{"a chunk asked for is a limit with others", 4, 10, 16, []int{25, 1}, "[1 4] [4] [4] [4]"},
+		{"prompts share a turn", 0, 10, 100, []int{4, 3, 9, 1, 1}, "[1 1 4 3 3] [6]"},
+		{"prompts share a long turn", 0, 10, 20, []int{4, 9, 30}, "[4 9 6] [12] [12]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e, _ := newEngine(t, "tiny-llama-q8_0", Options{ChunkSize: c.asked})
 			e.schedule.chunk = c.chunk
+			if c.long > 0 {
+				e.schedule.pace = layerTime / time.Duration(c.long)
+			}
 			for _, n := range c.queue {
 				e.schedule.queue = append(e.schedule.queue, &step{s: newSession(t, e), tokens: make([]int32, n)})
 			}
 			got := ""
 			for range 4 {
 				var counts []int
-				e.pick()
-				for _, p := range e.schedule.parts {
+				q := &e.schedule
+				turn, room := &q.long, e.longTokens()
+				if q.answers() {
+					turn, room = &q.short, e.promptTokens(len(q.queue) > 1)
+				}
+				e.pick(turn, room, turn == &q.long)
+				for _, p := range turn.parts {
 					counts = append(counts, p.n)
 					if p.tokens = p.tokens[p.n:]; len(p.tokens) > 0 {
 						e.schedule.queue = append(e.schedule.queue, p.step)
 					}
 				}
+				turn.parts = turn.parts[:0]
 				if counts != nil {
 					got += fmt.Sprint(counts) + " "
 				}
@@ -92,9 +102,72 @@ func TestPickIsBounded(t *testing.T) {
 	for range 3 * maxSteps {
 		e.schedule.queue = append(e.schedule.queue, &step{s: s, tokens: []int32{1}})
 	}
-	e.pick()
-	if n := len(e.schedule.parts); n != maxSteps || len(e.schedule.queue) != 2*maxSteps {
+	e.pick(&e.schedule.short, 1, false)
+	if n := len(e.schedule.short.parts); n != maxSteps || len(e.schedule.queue) != 2*maxSteps {
 		t.Errorf("a turn took %d steps, %d wait", n, len(e.schedule.queue))
+	}
+}
+
+// TestLongTurn holds a long turn to letting others through, within its layers, and to the same logits for all.
+func TestLongTurn(t *testing.T) {
+	e, _ := newEngine(t, "tiny-llama-q4_k", Options{})
+	text := encode(t, e, story+story)
+	long, short := text[:150], text[20:50]
+	want := make([]string, 3)
+	alone := newSession(t, e)
+	for i, tokens := range [][]int32{long, short, text[50:51]} {
+		position := 0
+		if i == 2 {
+			position = len(short)
+		}
+		logits, err := alone.Forward(t.Context(), tokens, position)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want[i] = bits(logits)
+	}
+	other := newSession(t, e)
+	served := make(chan error, 1)
+	calls, done := 0, 0
+	q := &e.schedule
+	q.long.state.Between = func() {
+		if calls++; calls == 2 {
+			go func() {
+				for i, tokens := range [][]int32{short, text[50:51]} {
+					logits, err := other.Forward(t.Context(), tokens, other.Position())
+					if err == nil && bits(logits) != want[1+i] {
+						err = fmt.Errorf("%d tokens in between: other logits", len(tokens))
+					}
+					if err != nil {
+						served <- err
+						return
+					}
+				}
+				served <- nil
+			}()
+		}
+		// Until the other session has been served, or a layer is over.
+		for range 1000 {
+			e.between()
+			if calls < 2 || done > 0 {
+				return
+			}
+			select {
+			case err := <-served:
+				if done++; err != nil {
+					t.Error(err)
+				}
+			default:
+				time.Sleep(100 * time.Microsecond)
+			}
+		}
+	}
+	logits, err := newSession(t, e).Forward(t.Context(), long, 0)
+	if err != nil || bits(logits) != want[0] {
+		t.Errorf("the long prompt: error %v, or other logits", err)
+	}
+	if calls < 6 || done != 1 {
+		t.Errorf("a layer lets others through %d times, who were served %d times", calls, done)
 	}
 }
 

@@ -21,6 +21,10 @@ type Segment struct {
 // State is the memory of a forward pass. It belongs to one model and one pool of threads, grows to the largest batch it
 // has seen, and serves one call at a time.
 type State struct {
+	// Between, if not nil, is called now and then during Forward, a few times in each layer, so that another state may
+	// compute something urgent meanwhile.
+	Between func()
+
 	model *Model
 	pool  *kernel.Pool
 
@@ -79,7 +83,7 @@ func (s *State) Forward(ctx context.Context, tokens []int32, segments []Segment,
 		if err := ctx.Err(); err != nil {
 			return errs.Wrap(ContextError(err), fmt.Sprintf("model: layer %d of %d", layer, c.Layers))
 		}
-		s.layer(layer, x, segments)
+		s.layer(layer, x, segments, s.Between)
 	}
 	for i, t := range want {
 		copy(x[i*c.Hidden:(i+1)*c.Hidden], x[t*c.Hidden:]) // want ascends, so what is read stands yet
@@ -130,12 +134,12 @@ func (s *State) ForwardLayer(layer int, x []float32, segment Segment) error {
 	}
 	s.segment[0] = segment
 	s.begin(s.segment[:], segment.N)
-	s.layer(layer, x, s.segment[:])
+	s.layer(layer, x, s.segment[:], nil)
 	return nil
 }
 
-// layer runs a layer whose KV cache has room.
-func (s *State) layer(layer int, x []float32, segments []Segment) {
+// layer runs a layer whose KV cache has room, and calls between, if not nil, where about a third of it is done.
+func (s *State) layer(layer int, x []float32, segments []Segment, between func()) {
 	c, w := s.c, &s.model.Weights.Layers[layer]
 	tokens := len(x) / c.Hidden
 	s.w, s.h = w, x
@@ -158,15 +162,24 @@ func (s *State) layer(layer int, x []float32, segments []Segment) {
 	s.pool.Attend(&s.attention)
 	s.input.Set(s.attn, tokens, c.Heads*c.ValueDim)
 	s.pool.MatMul(&s.input, kernel.Product{Dst: s.out, W: w.O})
+	if between != nil {
+		between()
+	}
 
 	// The residual, and the feed-forward network.
 	s.pool.Run(ceil(tokens, normTokens), s.items.ffnNorm)
 	s.input.Set(s.norm, tokens, c.Hidden)
 	s.pool.MatMul(&s.input, kernel.Product{Dst: s.gate, W: w.Gate}, kernel.Product{Dst: s.up, W: w.Up})
+	if between != nil {
+		between()
+	}
 	s.pool.Run(tokens, s.items.swiGLU)
 	s.input.Set(s.gate, tokens, c.FFN)
 	s.pool.MatMul(&s.input, kernel.Product{Dst: s.out, W: w.Down})
 	s.pool.Run(ceil(tokens, normTokens), s.items.add)
+	if between != nil {
+		between()
+	}
 }
 
 // normTokens is the number of tokens in an item that norms or adds hidden states: enough to be worth a thread's while.

@@ -112,6 +112,11 @@ func Load(f *gguf.File) (*Model, error) {
 	return m, nil
 }
 
+// LayerProducts is the multiply-adds of one token with the matrices of a layer.
+func (c *Config) LayerProducts() int {
+	return c.Hidden * (c.Heads*(c.HeadDim+c.ValueDim) + c.KVHeads*(c.HeadDim+c.ValueDim) + 3*c.FFN)
+}
+
 // CacheShape is the shape of the model's KV cache.
 func (c *Config) CacheShape(f32 bool) kvcache.Shape {
 	return kvcache.Shape{Layers: c.Layers, KVHeads: c.KVHeads, HeadDim: c.HeadDim, ValueDim: c.ValueDim, F32: f32}
