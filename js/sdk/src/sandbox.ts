@@ -88,7 +88,8 @@ export class Realm implements AsyncDisposable {
     try {
       return (yield* answer(stream, options)) as SandboxResult
     } finally {
-      if (--this.#answers === 0) worker.unref()
+      // A thread that is being terminated keeps the event loop alive until that is done.
+      if (--this.#answers === 0 && this.#closed === undefined) worker.unref()
     }
   }
 
@@ -153,8 +154,9 @@ export class Realm implements AsyncDisposable {
       if (this.#answers === 0) worker.unref()
       return { sandbox, worker }
     }
-    const error = report === undefined ? this.#closed : toRealmError(report.error)
-    await this.#end(error as RealmError)
+    // A sandbox that was closed meanwhile says so, not what that did to the guest.
+    const error = this.#closed ?? toRealmError(report?.error)
+    await this.#end(error)
     throw error
   }
 }
