@@ -41,7 +41,7 @@ func (r *run) once(ctx context.Context, request realm.Request) error {
 		return err
 	}
 	result.Memory = cli.ReadMemory()
-	result.Model = r.name(r.model.Info())
+	result.Model = r.ran(r.model.Info())
 	result.Settings = r.settings(&request)
 	return r.env.WriteJSON(result)
 }

@@ -57,7 +57,7 @@ func benchCommand() *cli.Command {
 	c := &cli.Command{
 		Name:  "bench",
 		Short: "measure prompt and decode speed",
-		Usage: []string{"bench -m FILE [flags]"},
+		Usage: []string{"bench -m MODEL [flags]"},
 		Long:  benchHelp,
 	}
 	b := &bench{settings: cli.BenchSettings{PromptTokens: 512, DecodeTokens: 128, Repetitions: 3, Sessions: 1}}
@@ -121,7 +121,7 @@ func (b *bench) run(ctx context.Context, env *cli.Env) (*cli.BenchResult, error)
 	if b.gcMS > 0 {
 		b.total += int64(b.settings.Sessions * n * r)
 	}
-	result := &cli.BenchResult{LoadMS: cli.Milliseconds(o.load), PrepareMS: cli.Milliseconds(o.prepare), Model: b.name(info)}
+	result := &cli.BenchResult{LoadMS: cli.Milliseconds(o.load), PrepareMS: cli.Milliseconds(o.prepare), Model: b.ran(info)}
 	if p > 0 {
 		if err := b.deepen(ctx, b.sessions[:1]); err != nil {
 			return nil, err

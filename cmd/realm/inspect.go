@@ -8,7 +8,7 @@ import (
 )
 
 const inspectHelp = `
-Shows the metadata of a GGUF file, its tensors, their sizes by dtype and, if Realm can run the model, its shape and the
+Shows the metadata of a GGUF file, which is downloaded where a name says so (realm help names), its tensors, their sizes by dtype and, if Realm can run the model, its shape and the
 memory that a session needs. A file that cannot be run is described all the same, with the reason.
 
 --json prints one object: file, gguf_version, parts, file_bytes, tensor_bytes, parameters, supported,
@@ -19,18 +19,23 @@ func inspectCommand() *cli.Command {
 	c := &cli.Command{
 		Name:  "inspect",
 		Short: "describe a GGUF file: metadata, tensors, sizes, memory",
-		Usage: []string{"inspect FILE [flags]"},
+		Usage: []string{"inspect MODEL [flags]"},
 		Long:  inspectHelp,
 		Args:  [2]int{1, 1},
 	}
-	var asJSON, digest, all bool
+	var asJSON, digest, all, offline bool
 	c.Flags.Bool(&asJSON, "json", "print one JSON object")
 	c.Flags.Bool(&digest, "digest", "compute the file's SHA-256, or recall it if the file is known")
 	c.Flags.Bool(&all, "all", "show arrays and long texts of the metadata in full")
+	offlineFlag(&c.Flags, &offline)
 	c.Run = func(ctx context.Context, env *cli.Env, args []string) error {
 		ctx, stop := env.Cancelable(ctx)
 		defer stop()
-		result, err := inspect(ctx, env, args[0], digest, all)
+		path, err := pull(ctx, env, args[0], realm.PullOptions{Offline: offline})
+		if err != nil {
+			return err
+		}
+		result, err := inspect(ctx, env, path, digest, all)
 		if err != nil {
 			return err
 		}

@@ -22,10 +22,10 @@ func app() *cli.App {
 		Name:  "realm",
 		Short: "realm runs large language models from GGUF files.",
 		Commands: []*cli.Command{
-			runCommand(), inspectCommand(), tokenizeCommand(), benchCommand(), synthCommand(), cacheCommand(), guestCommand(),
-			versionCommand(),
+			runCommand(), inspectCommand(), tokenizeCommand(), benchCommand(), synthCommand(), pullCommand(),
+			lsCommand(), rmCommand(), cacheCommand(), guestCommand(), versionCommand(),
 		},
-		Topics: []cli.Topic{cli.ExitCodes()},
+		Topics: []cli.Topic{namesTopic(), cli.ExitCodes()},
 	}
 }
 

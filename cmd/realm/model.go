@@ -10,7 +10,9 @@ import (
 
 // modelFlags say which model is to run, and how.
 type modelFlags struct {
-	path      string
+	name      string // as it was given
+	path      string // of its file, once it is open
+	offline   bool
 	cacheType string
 	options   realm.Options
 }
@@ -18,7 +20,8 @@ type modelFlags struct {
 // declare adds the flags to a command.
 func (m *modelFlags) declare(f *cli.Flags) {
 	m.cacheType = "f16"
-	f.String(&m.path, "m, model", "FILE", "the model, a GGUF file, or the first part of a split one")
+	f.String(&m.name, "m, model", "MODEL", modelHelp)
+	offlineFlag(f, &m.offline)
 	f.Int(&m.options.Threads, "t, threads", "threads of arithmetic; 0 for one each processor. It changes no result")
 	f.Int(&m.options.ContextLength, "ctx", "context length in tokens; 0 for what the model was trained for")
 	f.Choice(&m.cacheType, "cache-type", []string{"f16", "f32"}, "number format of the KV cache")
@@ -28,8 +31,8 @@ func (m *modelFlags) declare(f *cli.Flags) {
 
 // check finds what is missing.
 func (m *modelFlags) check(c *cli.Command) error {
-	if m.path == "" {
-		return c.Usagef("-m FILE is missing: the model")
+	if m.name == "" {
+		return c.Usagef("-m MODEL is missing")
 	}
 	return nil
 }
@@ -41,9 +44,12 @@ type opened struct {
 	load, prepare time.Duration
 }
 
-// open opens the model and prepares its weights, with a progress bar.
+// open opens the model, which is downloaded if need be, and prepares its weights, with progress bars.
 func (m *modelFlags) open(ctx context.Context, env *cli.Env) (o opened, err error) {
 	m.options.CacheF32 = m.cacheType == "f32"
+	if m.path, err = pull(ctx, env, m.name, realm.PullOptions{Offline: m.offline}); err != nil {
+		return o, err
+	}
 	start := time.Now()
 	o.model, err = realm.Open(m.path, m.options)
 	if err != nil {
@@ -66,7 +72,7 @@ func (m *modelFlags) open(ctx context.Context, env *cli.Env) (o opened, err erro
 	return o, err
 }
 
-// name says which model ran.
-func (m *modelFlags) name(i realm.Info) cli.ModelName {
-	return cli.ModelName{File: m.path, Name: i.Name, Architecture: i.Architecture}
+// ran says which model ran.
+func (m *modelFlags) ran(i realm.Info) cli.ModelName {
+	return cli.ModelName{File: m.name, Name: i.Name, Architecture: i.Architecture}
 }

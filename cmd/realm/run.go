@@ -72,7 +72,7 @@ func runCommand() *cli.Command {
 	c := &cli.Command{
 		Name:  "run",
 		Short: "generate text, or chat",
-		Usage: []string{"run -m FILE -p TEXT [flags]", "run -m FILE [flags]             chat"},
+		Usage: []string{"run -m MODEL -p TEXT [flags]", "run -m MODEL [flags]            chat"},
 		Long:  runHelp,
 	}
 	r.command = c

@@ -23,22 +23,27 @@ func tokenizeCommand() *cli.Command {
 	c := &cli.Command{
 		Name:  "tokenize",
 		Short: "print the token IDs of standard input",
-		Usage: []string{"tokenize -m FILE [flags] < TEXT"},
+		Usage: []string{"tokenize -m MODEL [flags] < TEXT"},
 		Long:  tokenizeHelp,
 	}
-	var path, pre string
-	var noBOS, parseSpecial, asJSON bool
-	c.Flags.String(&path, "m, model", "FILE", "the model or vocabulary, a GGUF file")
+	var name, pre string
+	var noBOS, parseSpecial, asJSON, offline bool
+	c.Flags.String(&name, "m, model", "MODEL", modelHelp)
+	offlineFlag(&c.Flags, &offline)
 	c.Flags.Bool(&noBOS, "no-bos", "add no BOS, EOS, CLS or SEP; else what the model asks for is added")
 	c.Flags.Bool(&parseSpecial, "parse-special", "read the texts of control tokens as these tokens")
 	c.Flags.String(&pre, "pre", "NAME", "pre-tokenizer to use in place of the file's `tokenizer.ggml.pre`")
 	c.Flags.Bool(&asJSON, "json", "print one array of token IDs")
 	c.Run = func(ctx context.Context, env *cli.Env, _ []string) error {
-		if path == "" {
-			return c.Usagef("-m FILE is missing: the model")
+		if name == "" {
+			return c.Usagef("-m MODEL is missing")
 		}
 		ctx, stop := env.Cancelable(ctx)
 		defer stop()
+		path, err := pull(ctx, env, name, realm.PullOptions{Offline: offline})
+		if err != nil {
+			return err
+		}
 		t, err := realm.OpenTokenizer(path, pre)
 		if err != nil {
 			return err

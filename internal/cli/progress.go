@@ -17,7 +17,8 @@ type Progress struct {
 	now   func() time.Time
 
 	start, drawn time.Time
-	width        int // columns of the line that stands there
+	base         int64 // what was done before start
+	width        int   // columns of the line that stands there
 }
 
 const (
@@ -37,7 +38,14 @@ func newProgress(w io.Writer, label string, unit func(n float64) string, now fun
 	return &Progress{w: w, label: label, unit: unit, now: now, start: now()}
 }
 
-// Update says how much of the total is done.
+// From says that this much was done before, so that it does not count for the speed, which counts from now on.
+func (p *Progress) From(done int64) {
+	if p != nil {
+		p.base, p.start = done, p.now()
+	}
+}
+
+// Update says how much of the total is done. A total of 0 is not known.
 func (p *Progress) Update(done, total int64) {
 	if p == nil {
 		return
@@ -61,8 +69,14 @@ func (p *Progress) text(done, total int64, elapsed time.Duration) string {
 		bar += ">"
 	}
 	text := fmt.Sprintf("%s  [%-*s] %3.0f%%  %s of %s", p.label, barWidth, bar, 100*share, p.unit(float64(done)), p.unit(float64(total)))
-	if done > 0 {
-		speed := float64(done) / elapsed.Seconds()
+	if total == 0 {
+		text = fmt.Sprintf("%s  %s", p.label, p.unit(float64(done)))
+	}
+	if done > p.base {
+		speed := float64(done-p.base) / elapsed.Seconds()
+		if total == 0 {
+			return fmt.Sprintf("%s  %s/s", text, p.unit(speed))
+		}
 		left := time.Duration(float64(total-done) / speed * float64(time.Second))
 		text += fmt.Sprintf("  %s/s  %s left", p.unit(speed), max(0, left).Round(time.Second))
 	}

@@ -58,7 +58,8 @@ func TestProgressEdges(t *testing.T) {
 		{0, 10, "x  [>                       ]   0%  0 tokens of 10 tokens"},
 		{10, 10, "x  [========================] 100%  10 tokens of 10 tokens  10 tokens/s  0s left"},
 		{20, 10, "x  [========================] 100%  20 tokens of 10 tokens  20 tokens/s  0s left"},
-		{0, 0, "x  [>                       ]   0%  0 tokens of 0 tokens"},
+		{0, 0, "x  0 tokens"},
+		{10, 0, "x  10 tokens  10 tokens/s"},
 	} {
 		if got := p.text(tc.done, tc.total, time.Second); got != tc.want {
 			t.Errorf("%d of %d: got %q, want %q", tc.done, tc.total, got, tc.want)

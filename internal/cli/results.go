@@ -164,3 +164,26 @@ func NewCacheResult(models []realm.CachedModel) []CacheResult {
 	}
 	return results
 }
+
+// ModelsResult is an element of what `realm ls --json` prints.
+type ModelsResult struct {
+	Name   string `json:"name"`
+	Path   string `json:"path"` // of the first file; empty where the download was interrupted
+	Bytes  int64  `json:"bytes"`
+	Files  int    `json:"files"`
+	SHA256 string `json:"sha256"` // empty for several files
+	Pulled string `json:"pulled"` // RFC 3339, UTC; empty where it was not
+}
+
+// NewModelsResult makes the results of models, an empty list of none.
+func NewModelsResult(models []realm.PulledModel) []ModelsResult {
+	results := []ModelsResult{}
+	for _, m := range models {
+		pulled := ""
+		if !m.Pulled.IsZero() {
+			pulled = m.Pulled.UTC().Format(time.RFC3339)
+		}
+		results = append(results, ModelsResult{m.Name, m.Path, m.Bytes, m.Files, m.SHA256, pulled})
+	}
+	return results
+}

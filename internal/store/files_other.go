@@ -18,4 +18,4 @@ func lock(*os.File) error { return errors.ErrUnsupported }
 
 func trusted(fs.FileInfo) bool { return false }
 
-func freeDisk(string) (int64, bool) { return 0, false }
+func FreeDisk(string) (int64, bool) { return 0, false }

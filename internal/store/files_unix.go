@@ -25,9 +25,9 @@ func trusted(info fs.FileInfo) bool {
 	return ok && (st.Uid == 0 || int(st.Uid) == os.Geteuid()) && info.Mode().Perm()&0o022 == 0
 }
 
-// freeDisk returns the bytes that this user may still write to the file system of a folder, or of the folder that it will
+// FreeDisk returns the bytes that this user may still write to the file system of a folder, or of the folder that it will
 // be made in.
-func freeDisk(dir string) (int64, bool) {
+func FreeDisk(dir string) (int64, bool) {
 	var st syscall.Statfs_t
 	for syscall.Statfs(dir, &st) != nil {
 		parent := filepath.Dir(dir)

@@ -56,7 +56,7 @@ func (e *Entry) Image(ctx context.Context, pool *kernel.Pool, names []string, ma
 		if data, err := e.findImage(ctx, dir, p, pool, progress); data != nil || err != nil {
 			return data, err
 		}
-		if free, ok := freeDisk(dir); ok && free < p.size()+spareDisk {
+		if free, ok := FreeDisk(dir); ok && free < p.size()+spareDisk {
 			return nil, nil
 		}
 		w, err := createImage(dir, p)
