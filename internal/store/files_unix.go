@@ -11,7 +11,11 @@ import (
 
 // mapShared maps a file for reading, in memory that all processes that map it share.
 func mapShared(f *os.File, size int) ([]byte, error) {
-	return syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ, syscall.MAP_SHARED)
+	data, err := syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ, syscall.MAP_SHARED)
+	if err == nil {
+		adviseHuge(data)
+	}
+	return data, err
 }
 
 func unmap(data []byte) error { return syscall.Munmap(data) }
