@@ -21,7 +21,7 @@ NPM  := npm --prefix js
 NODE := CGO_ENABLED=1 CGO_CFLAGS="-O2 -I$(CURDIR)/js/node_modules/node-api-headers/include" go
 
 # Packages with goroutines of their own run under the race detector too.
-RACE := . ./internal/hostcall ./internal/engine ./internal/gguf ./internal/kernel ./internal/kvcache ./internal/store ./wasm
+RACE := . ./internal/hostcall ./internal/engine ./internal/gguf ./internal/hub ./internal/kernel ./internal/kvcache ./internal/store ./wasm
 
 # Tests for arm64 run under user-mode emulation.
 QEMU := $(shell command -v qemu-aarch64-static || command -v qemu-aarch64)

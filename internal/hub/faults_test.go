@@ -116,27 +116,27 @@ func TestFaults(t *testing.T) {
 
 		{name: "changed before the download", fault: func(h *fakeHub, w http.ResponseWriter, r *http.Request, n int) bool {
 			if n == 0 && strings.Contains(r.URL.Path, "/resolve/") {
-				h.files["m.gguf"] = other
+				h.put("m.gguf", other)
 			}
 			return false
 		}, want: other},
 		{name: "changed in mid-download", fault: func(h *fakeHub, w http.ResponseWriter, r *http.Request, n int) bool {
 			if n == 1 {
-				h.files["m.gguf"] = other
+				h.put("m.gguf", other)
 				cut(w, r, good, size/2)
 			}
 			return false
 		}, want: other},
 		{name: "changed in mid-download, by URL", url: true, fault: func(h *fakeHub, w http.ResponseWriter, r *http.Request, n int) bool {
 			if n == 1 {
-				h.files["m.gguf"] = other
+				h.put("m.gguf", other)
 				cut(w, r, good, size/2)
 			}
 			return false
 		}, want: other},
 		{name: "changed in mid-download, If-Range ignored", url: true, fault: func(h *fakeHub, w http.ResponseWriter, r *http.Request, n int) bool {
 			if n == 1 {
-				h.files["m.gguf"] = other
+				h.put("m.gguf", other)
 				cut(w, r, good, size/2)
 			}
 			r.Header.Del("If-Range")
@@ -257,7 +257,7 @@ func TestFaults(t *testing.T) {
 		{name: "a page", url: true, fault: always(plain([]byte("<html>please log in</html>"))), code: errs.InvalidFormat, says: `begins with "<htm"`},
 		{name: "nothing", url: true, fault: always(plain(nil)), code: errs.InvalidFormat, says: `begins with ""`},
 		{name: "no model", url: true, fault: always(plain(broken)), code: errs.InvalidFormat, says: "what came is no model"},
-		{name: "no model, though it is what the hub has", lie: func(h *fakeHub) { h.files["m.gguf"] = broken }, code: errs.InvalidFormat, says: "what came is no model"},
+		{name: "no model, though it is what the hub has", lie: func(h *fakeHub) { h.put("m.gguf", broken) }, code: errs.InvalidFormat, says: "what came is no model"},
 		{name: "no list", fault: hub(plain([]byte("<html>"))), code: errs.InvalidFormat, says: "the list of files"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -267,7 +267,7 @@ func TestFaults(t *testing.T) {
 				tc.lie(h)
 			}
 			if tc.fault != nil {
-				h.fault = func(w http.ResponseWriter, r *http.Request, n int) bool { return tc.fault(h, w, r, n) }
+				h.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool { return tc.fault(h, w, r, n) })
 			}
 			c := h.client()
 			c.token = tc.token
@@ -299,8 +299,8 @@ func TestFaults(t *testing.T) {
 			}
 			wantSound(t, dir)
 			// What is left over does no harm once the server is well.
-			h.fault, h.oid, h.size, h.linked = nil, map[string]string{}, map[string]int64{}, map[string]string{}
-			h.files["m.gguf"] = good
+			h.heal()
+			h.put("m.gguf", good)
 			if path, err = pull(c, name); err != nil {
 				t.Fatalf("when the server is well again: %v", err)
 			}
@@ -417,7 +417,7 @@ func TestCanceled(t *testing.T) {
 		if name == "url" {
 			name = h.bytes.URL + "/m.gguf"
 		}
-		h.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+		h.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
 			if n == 1 {
 				w.Header().Set("Content-Length", fmt.Sprint(len(good)))
 				w.Header().Set("ETag", `"`+digest(good)[:16]+`"`)
@@ -426,7 +426,7 @@ func TestCanceled(t *testing.T) {
 				<-r.Context().Done()
 			}
 			return n == 1
-		}
+		})
 		c := h.client()
 		ctx, cancel := context.WithCancel(t.Context())
 		_, err := c.pull(ctx, name, Options{Progress: func(done, _ int64) {
@@ -462,12 +462,12 @@ func TestDamagedPart(t *testing.T) {
 	dir := newCache(t)
 	good := makeModel(t, 1, size, nil)
 	h := newHub(t, map[string][]byte{"m.gguf": good})
-	h.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+	h.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
 		if n > 0 && n <= attempts {
 			cut(w, r, good, size/3/n)
 		}
 		return false
-	}
+	})
 	c := h.client()
 	c.pause = func(int) time.Duration { return time.Hour }
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -487,7 +487,7 @@ func TestDamagedPart(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = f.Close()
-	h.fault = nil
+	h.setFault(nil)
 	path, err := pull(h.client(), hubName)
 	if err != nil {
 		t.Fatal(err)

@@ -170,7 +170,7 @@ func TestPull(t *testing.T) {
 		t.Errorf("an update of what is current fetched %d bytes", nowSent-sent)
 	}
 	newer := makeModel(t, 3, 1<<20, nil)
-	h.files["m-Q4_K_M.gguf"] = newer
+	h.put("m-Q4_K_M.gguf", newer)
 	if again, err := pull(c, "hf:org/repo"); err != nil || again != path {
 		t.Errorf("without Update: %s, %v", again, err)
 	}
@@ -273,13 +273,13 @@ func TestSplit(t *testing.T) {
 	h := newHub(t, map[string][]byte{"q/m-Q8_0-00001-of-00002.gguf": one, "q/m-Q8_0-00002-of-00002.gguf": two})
 	c := h.client()
 	ctx, cancel := context.WithCancel(t.Context())
-	h.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+	h.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
 		if n == 2 {
 			cancel()
 			cut(w, r, two, 200<<10)
 		}
 		return false
-	}
+	})
 	if path, err := c.pull(ctx, "hf:org/repo", Options{}); !errors.Is(err, errs.Canceled) {
 		t.Fatalf("canceled: %s, %v", path, err)
 	}
@@ -299,18 +299,19 @@ func TestSplit(t *testing.T) {
 	}
 	// From another server, which lacks the second part at first.
 	u := h.bytes.URL + "/m-00002-of-00002.gguf"
-	h.files["m-00001-of-00002.gguf"] = one
+	h.put("m-00001-of-00002.gguf", one)
 	if _, err := pull(c, u); !errors.Is(err, errs.NotFound) {
 		t.Errorf("a part is missing: %v", err)
 	}
-	h.files["m-00002-of-00002.gguf"] = two
+	h.put("m-00002-of-00002.gguf", two)
 	if path, err = pull(c, u); err != nil {
 		t.Fatal(err)
 	}
 	wantFile(t, path, one)
 	// Parts of two models are none.
 	split["split.no"] = uint16(0)
-	h.files["x-00001-of-00002.gguf"], h.files["x-00002-of-00002.gguf"] = one, one
+	h.put("x-00001-of-00002.gguf", one)
+	h.put("x-00002-of-00002.gguf", one)
 	if _, err = pull(c, h.bytes.URL+"/x-00001-of-00002.gguf"); !errors.Is(err, errs.InvalidFormat) {
 		t.Errorf("the first part twice: %v", err)
 	}
@@ -335,16 +336,16 @@ func TestUpdateOfURL(t *testing.T) {
 		t.Errorf("what is current was fetched again: %d bytes", now-sent)
 	}
 	newer := makeModel(t, 2, 4096, nil)
-	h.files["m.gguf"] = newer
+	h.put("m.gguf", newer)
 	if path, err = c.pull(t.Context(), name, Options{Update: true}); err != nil {
 		t.Fatal(err)
 	}
 	wantFile(t, path, newer)
 	// The same bytes under another tag.
-	h.fault = func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+	h.setFault(func(w http.ResponseWriter, _ *http.Request, _ int) bool {
 		w.Header().Set("ETag", `"other"`)
 		return false
-	}
+	})
 	if again, err := c.pull(t.Context(), name, Options{Update: true}); err != nil || again != path {
 		t.Errorf("%s, %v", again, err)
 	}
@@ -359,30 +360,30 @@ func TestPages(t *testing.T) {
 	newCache(t)
 	data := makeModel(t, 1, 4096, nil)
 	h := newHub(t, map[string][]byte{"m-Q8_0.gguf": data})
-	h.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+	h.setFault(func(w http.ResponseWriter, r *http.Request, n int) bool {
 		if n == 0 && strings.Contains(r.URL.Path, "/tree/") && r.URL.Query().Get("cursor") == "" {
 			w.Header().Set("Link", `<https://elsewhere.test/api/models/org/repo/tree/main?recursive=true&cursor=x>; rel="next"`)
 			_, _ = w.Write([]byte("[]"))
 			return true
 		}
 		return false
-	}
+	})
 	path, err := pull(h.client(), "hf:org/repo")
 	if err != nil {
 		t.Fatal(err)
 	}
 	wantFile(t, path, data)
-	h.fault = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+	h.setFault(func(w http.ResponseWriter, r *http.Request, _ int) bool {
 		w.Header().Set("Link", `<`+h.hub.URL+r.URL.Path+`?recursive=true>; rel="next"`)
 		return false
-	}
+	})
 	if _, err := pull(h.client(), "hf:org/repo:F16"); !errors.Is(err, errs.InvalidFormat) {
 		t.Errorf("pages without an end: %v", err)
 	}
-	h.fault = func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+	h.setFault(func(w http.ResponseWriter, _ *http.Request, _ int) bool {
 		_, _ = w.Write(bytes.Repeat([]byte(" "), maxPage+1))
 		return true
-	}
+	})
 	if _, err := pull(h.client(), "hf:org/repo:F16"); !errors.Is(err, errs.InvalidFormat) {
 		t.Errorf("a page without an end: %v", err)
 	}

@@ -79,11 +79,14 @@ func newHub(t testing.TB, files map[string][]byte) *fakeHub {
 
 func (h *fakeHub) serve(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.requests = append(h.requests, r)
-	if h.fault != nil && h.fault(w, r, 0) {
+	fault := h.fault
+	h.mu.Unlock()
+	if fault != nil && fault(w, r, 0) {
 		return
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	path, isFile := strings.CutPrefix(r.URL.Path, "/org/repo/resolve/main/")
 	switch {
 	case r.URL.Path == "/api/models/org/repo/tree/main":
@@ -101,6 +104,29 @@ func (h *fakeHub) serve(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Error-Code", "RepoNotFound")
 		w.WriteHeader(http.StatusUnauthorized)
 	}
+}
+
+// put adds a file or replaces one.
+func (h *fakeHub) put(path string, data []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.files[path] = data
+}
+
+// heal takes back all faults and lies.
+func (h *fakeHub) heal() {
+	h.setFault(nil)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	clear(h.oid)
+	clear(h.size)
+	clear(h.linked)
+}
+
+func (h *fakeHub) setFault(f func(w http.ResponseWriter, r *http.Request, n int) bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fault = f
 }
 
 func (h *fakeHub) list(w http.ResponseWriter) {
@@ -146,8 +172,6 @@ func (h *fakeHub) serveBytes(w http.ResponseWriter, r *http.Request) {
 	h.requests = append(h.requests, r)
 	h.asked++
 	n, fault := h.asked, h.fault
-	path := strings.TrimPrefix(r.URL.Path, "/")
-	data := h.files[path]
 	h.mu.Unlock()
 	sent := int64(0)
 	w = &counter{w, &sent}
@@ -159,6 +183,9 @@ func (h *fakeHub) serveBytes(w http.ResponseWriter, r *http.Request) {
 	if fault != nil && fault(w, r, n) {
 		return
 	}
+	h.mu.Lock()
+	data := h.files[strings.TrimPrefix(r.URL.Path, "/")]
+	h.mu.Unlock()
 	if data == nil {
 		w.WriteHeader(http.StatusNotFound)
 		return
