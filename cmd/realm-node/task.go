@@ -21,7 +21,7 @@ type task struct {
 	machine machine
 	sandbox *sandbox
 	ctx     context.Context
-	cancel  context.CancelFunc
+	cancel  func()
 	err     error // why a call of an export failed
 
 	// Of a request, nil while the guest is prepared.
@@ -138,7 +138,11 @@ func beginTask(c *call) (any, error) {
 	} else {
 		t.ctx, t.cancel = context.WithCancel(r.op.ctx)
 	}
-	context.AfterFunc(s.ctx, t.cancel)
+	cancel, forget := t.cancel, context.AfterFunc(s.ctx, t.cancel)
+	t.cancel = func() {
+		forget()
+		cancel()
+	}
 	t.answer = hostcall.NewAnswer(&r.request, t.post)
 	o := hostcall.Request{
 		Grants: grants, Limits: s.limits, Seed: hostcall.Seed(&r.request), Now: t.answer.Start, Clock: s.clock,
