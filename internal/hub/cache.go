@@ -211,7 +211,8 @@ func find(n name, all []Model) (known *Model, likely []*Model) {
 	for i := range all {
 		m := &all[i]
 		if m.Name == text || slices.Contains(m.record.Asked, text) {
-			if known == nil || m.Path != "" {
+			// A name that came to stand for another file stands for the one that was pulled last.
+			if known == nil || m.Path != "" && (known.Path == "" || m.Pulled.After(known.Pulled)) {
 				known = m
 			}
 		}

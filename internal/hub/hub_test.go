@@ -220,6 +220,26 @@ func TestPull(t *testing.T) {
 	}
 }
 
+// TestNameMoves has a repository get a file that a name stands for rather than the one before.
+func TestNameMoves(t *testing.T) {
+	newCache(t)
+	q4, q8 := makeModel(t, 1, 4096, nil), makeModel(t, 2, 4096, nil)
+	h := newHub(t, map[string][]byte{"m-Q8_0.gguf": q8})
+	c := h.client()
+	if _, err := pull(c, "hf:org/repo"); err != nil {
+		t.Fatal(err)
+	}
+	h.put("m-Q4_K_M.gguf", q4)
+	want, err := c.pull(t.Context(), "hf:org/repo", Options{Update: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFile(t, want, q4)
+	if path, err := pull(c, "hf:org/repo"); err != nil || path != want {
+		t.Errorf("%s, %v, want %s", path, err, want)
+	}
+}
+
 func TestLocal(t *testing.T) {
 	newCache(t)
 	for name, want := range map[string]string{"file:m.gguf": "m.gguf", "a/m.gguf": "a/m.gguf"} {
