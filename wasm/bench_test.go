@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/realm-ai/realm"
+	"github.com/realm-ai/realm/internal/abi"
 )
 
 // benchModel is the model of REALM_MODEL.
@@ -86,6 +87,67 @@ func BenchmarkSandbox(b *testing.B) {
 		}
 		b.Run("tiny/"+name, func(b *testing.B) { compare(b, newModel(b, "tiny-llama-q4_k", realm.Options{Threads: 1})) })
 		b.Run("model/"+name, func(b *testing.B) { compare(b, benchModel(b)) })
+	}
+}
+
+// BenchmarkLayers computes tokens one by one natively, in a guest by realm_forward and in a guest layer by layer, in turns,
+// and reports the time of a token of each.
+func BenchmarkLayers(b *testing.B) {
+	m := benchModel(b)
+	const prompt, tokens, hidden = 8, 24, freeAt + 1<<18
+	info, id := m.Info(), modelID(b, m)
+	ids := make([]uint32, prompt+tokens)
+	own := make([]int32, len(ids))
+	for i := range ids {
+		ids[i], own[i] = uint32(i+1), int32(i+1)
+	}
+	h := uint32(info.Hidden)
+	whole := []hostCall{call(abi.Forward, id, dataAt, prompt, 0, freeAt)}
+	layers := slices.Clone(whole)
+	for p := uint32(prompt); p < prompt+tokens; p++ {
+		at := uint32(dataAt) + 4*p
+		whole = append(whole, call(abi.Forward, id, at, 1, p, freeAt))
+		layers = append(layers, call(abi.EmbedTokens, id, at, 1, hidden))
+		for layer := range uint32(info.Layers) {
+			layers = append(layers, call(abi.ForwardLayer, id, layer, hidden, h, p, hidden))
+		}
+		layers = append(layers, call(abi.ComputeLogits, id, hidden, h, freeAt))
+	}
+	g := load(b, newRuntime(b, Options{}), forwarder(), GuestOptions{Warm: 1})
+	r := Request{Models: []Grant{{Model: m}}}
+	s, err := m.NewSession()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	ways := map[string]func(){
+		"native": func() {
+			for p := 0; p < len(own); {
+				n := 1
+				if p == 0 {
+					n = prompt
+				}
+				if _, err := s.Forward(b.Context(), own[p:p+n], p); err != nil {
+					b.Fatal(err)
+				}
+				p += n
+			}
+		},
+		"guest":  func() { forwardCalls(b.Context(), g, r, request(ids...), whole...).last(b) },
+		"layers": func() { forwardCalls(b.Context(), g, r, request(ids...), layers...).last(b) },
+	}
+	best := map[string]time.Duration{}
+	for b.Loop() {
+		for name, run := range ways {
+			start := time.Now()
+			run()
+			if took := time.Since(start); best[name] == 0 || took < best[name] {
+				best[name] = took
+			}
+		}
+	}
+	for name, took := range best {
+		b.ReportMetric(float64(took.Microseconds())/float64(prompt+tokens), name+"-µs/token")
 	}
 }
 

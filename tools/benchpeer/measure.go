@@ -139,12 +139,20 @@ func (r *runner) sample(ctx context.Context, m model, threads int, t task, s sid
 		return sample{}, 0, err
 	}
 	args := r.arguments(m, threads, t, s)
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Dir = r.root
-	cmd.Env = append(os.Environ(), "REALM_CACHE="+r.cache())
-	if r.cpu != "" {
-		cmd.Env = append(cmd.Env, "REALM_CPU="+r.cpu)
+	command := func() *exec.Cmd {
+		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+		cmd.Dir = r.root
+		cmd.Env = append(os.Environ(), "REALM_CACHE="+r.cache())
+		if r.cpu != "" {
+			cmd.Env = append(cmd.Env, "REALM_CPU="+r.cpu)
+		}
+		return cmd
 	}
+	if t.load == loadWarm {
+		// The other side's cold load has evicted files of this one. Where this run fails, the next one tells.
+		_ = command().Run()
+	}
+	cmd := command()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 
