@@ -112,12 +112,12 @@ func TestHostile(t *testing.T) {
 			var both sync.WaitGroup
 			both.Go(func() { beside = ask() })
 			var fuel uint64
-			for range 2 {
+			timed := h.limits.Time > 0 && !raceEnabled
+			best := time.Hour // of several runs, since others may keep the processors from this one
+			for try := 0; try < 2 || try < 8 && timed && best > h.limits.Time+late; try++ {
 				start := time.Now()
 				got, err := g.Run(context.Background(), Request{Body: request(1), Limits: h.limits})
-				if took := time.Since(start); h.limits.Time > 0 && took > h.limits.Time+late && !raceEnabled {
-					t.Errorf("%+v: %s: took %v", o, h.name, took)
-				}
+				best = min(best, time.Since(start))
 				if !errors.Is(err, h.want) {
 					t.Errorf("%+v: %s: got %v (%s), want %s", o, h.name, err, realm.CodeOf(err).Name(), h.want.Name())
 				}
@@ -125,6 +125,9 @@ func TestHostile(t *testing.T) {
 					t.Errorf("%+v: %s: %d units of fuel, then %d", o, h.name, fuel, got.Fuel)
 				}
 				fuel = got.Fuel
+			}
+			if timed && best > h.limits.Time+late {
+				t.Errorf("%+v: %s: took %v at the best", o, h.name, best)
 			}
 			both.Wait()
 			if beside.last(t) != 0 || !bytes.Equal(beside.memory, want.memory) || beside.Fuel != want.Fuel {

@@ -1,5 +1,5 @@
-// Command abigen writes docs/abi.md and guest/realm.h from the tables of package abi. It runs in the folder of that
-// package, through go generate.
+// Command abigen writes docs/abi.md, guest/realm.h and js/sdk/src/abi.ts from the tables of package abi. It runs in the
+// folder of that package, through go generate.
 package main
 
 import (
@@ -26,6 +26,8 @@ func run(root string) error {
 	for name, text := range map[string]string{
 		"docs/abi.md":   markdown(documents),
 		"guest/realm.h": header(),
+
+		"js/sdk/src/abi.ts": typescript(),
 	} {
 		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o666); err != nil {
 			return err

@@ -1,25 +1,6 @@
-/** Why a call failed. Each is documented in the guide to errors, with what to do about it. */
-export type ErrorCode =
-  | 'REALM_INTERNAL'
-  | 'REALM_INVALID_ARGUMENT'
-  | 'REALM_NOT_FOUND'
-  | 'REALM_INVALID_FORMAT'
-  | 'REALM_UNSUPPORTED'
-  | 'REALM_LIMIT_EXCEEDED'
-  | 'REALM_CONTEXT_LENGTH'
-  | 'REALM_CANCELED'
-  | 'REALM_DEADLINE_EXCEEDED'
-  | 'REALM_CLOSED'
-  | 'REALM_OUT_OF_MEMORY'
-  | 'REALM_IO'
-  | 'REALM_CONFLICT'
-  | 'REALM_PERMISSION_DENIED'
-  | 'REALM_FUEL_EXHAUSTED'
-  | 'REALM_OUTPUT_LIMIT'
-  | 'REALM_HOST_CALL_LIMIT'
-  | 'REALM_CACHE_LIMIT'
-  | 'REALM_STACK_OVERFLOW'
-  | 'REALM_GUEST_FAILED'
+import type { ErrorCode } from './abi.js'
+
+export type { ErrorCode } from './abi.js'
 
 /** The one error that this package throws and rejects with. */
 export class RealmError extends Error {

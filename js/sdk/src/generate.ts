@@ -1,3 +1,4 @@
+import type { HostFunctions } from './abi.js'
 import type { Abortable } from './models.js'
 import { Stream } from './operation.js'
 
@@ -112,7 +113,7 @@ export interface GuestUse {
   /** Bytes of the KV cache at the end. */
   cacheBytes: number
   /** Calls of host functions, by name. */
-  hostCalls: Record<string, number>
+  hostCalls: Partial<Record<keyof HostFunctions, number>>
 }
 
 /**
