@@ -69,19 +69,23 @@ func getModelInfo(c *call) (any, error) {
 
 // tensorLength(modelId, name) returns the number of elements of a tensor.
 func tensorLength(c *call) (any, error) {
-	id, err := c.modelID(0)
-	if err != nil {
-		return nil, err
-	}
-	name, err := c.text(1, "a tensor's name")
-	if err != nil {
-		return nil, err
-	}
-	n, err := c.tensorElements(id, name)
+	_, _, n, err := c.tensor()
 	if err != nil {
 		return nil, err
 	}
 	return n, nil
+}
+
+// tensor reads the arguments that name a tensor, a model's id and a name, and returns the number of its elements too.
+func (c *call) tensor() (id uint32, name string, n int, err error) {
+	if id, err = c.modelID(0); err != nil {
+		return 0, "", 0, err
+	}
+	if name, err = c.text(1, "a tensor's name"); err != nil {
+		return 0, "", 0, err
+	}
+	n, err = c.tensorElements(id, name)
+	return id, name, n, err
 }
 
 // tensorElements returns the number of elements of a tensor.
@@ -106,15 +110,7 @@ func (c *call) tensorElements(id uint32, name string) (int, error) {
 // getTensor(modelId, name[, into]) dequantizes a tensor into a buffer of float32, aligned to 4 bytes and of exactly its
 // size; without one it returns a new ArrayBuffer.
 func getTensor(c *call) (any, error) {
-	id, err := c.modelID(0)
-	if err != nil {
-		return nil, err
-	}
-	name, err := c.text(1, "a tensor's name")
-	if err != nil {
-		return nil, err
-	}
-	n, err := c.tensorElements(id, name)
+	id, name, n, err := c.tensor()
 	if err != nil {
 		return nil, err
 	}
