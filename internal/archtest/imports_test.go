@@ -46,7 +46,7 @@ var table = map[string]row{
 
 	// Surfaces: they see package realm, never a kernel.
 	"internal/hostcall": {internal: "abi wasmpatch", public: "realm"}, // what wasm and cmd/realm-node have in common
-	"internal/cli":      {public: "realm wasm"},
+	"internal/cli":      {internal: "errs", public: "realm wasm"},     // errs for the likeness of names
 	"internal/server":   {public: "realm wasm"},
 	"internal/openai":   {public: "realm wasm"},
 

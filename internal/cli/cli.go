@@ -1,7 +1,7 @@
 // Package cli owns what the commands of `realm` share: commands and their flags, help, errors and exit codes, the
 // streams and signals of the process, progress bars, the chat loop, and the shapes of what is printed.
 //
-// It knows package realm and nothing below. What a command does is in cmd/realm; everything here can be tested without
+// It knows package realm and, for the likeness of names, errs. What a command does is in cmd/realm; everything here can be tested without
 // a process. Start at App.Main.
 package cli
 
@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/realm-ai/realm/internal/errs"
 )
 
 // App is a program of several commands.
@@ -110,7 +112,7 @@ func (a *App) unknown(what, name string) error {
 func didYouMean(name string, names []string) string {
 	best, least := "", 3
 	for _, n := range names {
-		if d := distance(name, n); d < least && d < max(len(name), 2) {
+		if d := errs.EditDistance(name, n); d < least && d < max(len(name), 2) {
 			best, least = n, d
 		}
 	}
@@ -118,25 +120,4 @@ func didYouMean(name string, names []string) string {
 		return ""
 	}
 	return fmt.Sprintf("; did you mean %s?", best)
-}
-
-// distance counts the letters to insert, delete or replace to get from a to b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(row[j]+1, row[j+1]+1, replaced)
-		}
-	}
-	return row[len(b)]
 }

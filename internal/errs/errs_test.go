@@ -39,3 +39,14 @@ func TestErrorf(t *testing.T) {
 		t.Error("CodeOf or Wrap: wrong for nil, a foreign error or a bare code")
 	}
 }
+
+func TestEditDistance(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"", "run", 3}, {"pull", "pul", 1}, {"run", "urn", 2}, {"blk.0.attn_q", "blk.1.attn_k", 2}} {
+		if got, back := EditDistance(c.a, c.b), EditDistance(c.b, c.a); got != c.want || back != c.want {
+			t.Errorf("EditDistance(%q, %q) = %d, and %d the other way: want %d", c.a, c.b, got, back, c.want)
+		}
+	}
+}

@@ -84,7 +84,7 @@ func similar(name string, tensors []*gguf.Tensor) string {
 		if len(t.Name) > longest {
 			continue
 		}
-		if d := distance(name, t.Name); d <= max(2, len(name)/3) || name != "" && strings.Contains(t.Name, name) {
+		if d := errs.EditDistance(name, t.Name); d <= max(2, len(name)/3) || name != "" && strings.Contains(t.Name, name) {
 			found = append(found, candidate{t.Name, d})
 		}
 	}
@@ -97,25 +97,4 @@ func similar(name string, tensors []*gguf.Tensor) string {
 		names = append(names, fmt.Sprintf("%q", c.name))
 	}
 	return "; the closest are " + strings.Join(names, ", ")
-}
-
-// distance counts the bytes to insert, delete or replace to get from a to b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(row[j]+1, row[j+1]+1, replaced)
-		}
-	}
-	return row[len(b)]
 }
