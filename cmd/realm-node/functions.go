@@ -13,6 +13,7 @@ type function struct {
 
 var functions = []function{
 	{"storeModel", storeModel},
+	{"loadModel", loadModel},
 	{"getModelInfo", getModelInfo},
 	{"getTensor", getTensor},
 	{"tensorLength", tensorLength},

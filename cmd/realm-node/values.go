@@ -87,6 +87,17 @@ func (c *call) text(i int, what string) (string, error) {
 	return "", c.invalid(i, what)
 }
 
+// bool returns an argument that may be missing, which is false.
+func (c *call) bool(i int, what string) (bool, error) {
+	if i >= len(c.args) || c.is(i, C.REALM_UNDEFINED) {
+		return false, nil
+	}
+	if c.is(i, C.REALM_BOOL) {
+		return c.args[i].number != 0, nil
+	}
+	return false, c.invalid(i, what)
+}
+
 func (c *call) buffer(i int, what string) ([]byte, error) {
 	if c.is(i, C.REALM_BYTES) {
 		return c.args[i].bytes, nil

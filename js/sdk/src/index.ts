@@ -24,6 +24,7 @@ export {
   type Tokens,
   type ValuesOptions,
 } from './layers.js'
+export { type LoadOptions, type LoadProgress, loadModel } from './load.js'
 export {
   type Abortable,
   getModelInfo,

@@ -1,21 +1,40 @@
 import { aborted, toRealmError } from './errors.js'
 import { native } from './native.js'
 
-/** Runs a function of the addon off the event loop. */
-export function run<Result>(name: string, args: unknown[], signal?: AbortSignal): Promise<Result> {
+/**
+ * Runs a function of the addon off the event loop. `onTold` is called with what it tells on its way; where that throws, the
+ * operation ends and the promise is rejected with what was thrown.
+ */
+export function run<Result>(
+  name: string,
+  args: unknown[],
+  signal?: AbortSignal,
+  onTold?: (value: unknown) => void,
+): Promise<Result> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(aborted(signal))
-    const onAbort = () => native.cancel(operation)
+    const cancel = () => native.cancel(operation)
+    let thrown: { error: unknown } | undefined
     const operation = native.start(
       name,
-      (error, value) => {
-        signal?.removeEventListener('abort', onAbort)
-        if (error === undefined) resolve(value as Result)
+      (error, value, last) => {
+        if (!last) {
+          try {
+            if (thrown === undefined) onTold?.(value)
+          } catch (error) {
+            thrown = { error }
+            cancel()
+          }
+          return
+        }
+        signal?.removeEventListener('abort', cancel)
+        if (thrown !== undefined) reject(thrown.error)
+        else if (error === undefined) resolve(value as Result)
         else reject(signal?.aborted ? aborted(signal) : toRealmError(error))
       },
       ...args,
     )
-    signal?.addEventListener('abort', onAbort, { once: true })
+    signal?.addEventListener('abort', cancel, { once: true })
   })
 }
 
