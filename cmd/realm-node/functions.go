@@ -5,25 +5,35 @@ package main
 // #include <stdlib.h>
 import "C"
 
+import "github.com/realm-ai/realm/internal/bridge"
+
+// call is a call of a function in the addon.
+type call struct {
+	*bridge.Call
+	env *environment
+}
+
+// call runs the function: as an operation, where op is not nil.
+func (f *function) call(env *environment, op *bridge.Operation, args []bridge.Argument) (any, error) {
+	return f.run(&call{&bridge.Call{Name: f.name, Env: env.Environment, Op: op, Args: args}, env})
+}
+
 // function is one that JavaScript calls, at once or as an operation.
 type function struct {
 	name string
 	run  func(*call) (any, error)
 }
 
-var functions = []function{
-	{"storeModel", storeModel},
-	{"loadModel", loadModel},
-	{"getModelInfo", getModelInfo},
-	{"getTensor", getTensor},
-	{"tensorLength", tensorLength},
-	{"removeModel", removeModel},
-	{"createSession", createSession},
-	{"closeSession", closeSession},
-	{"embedTokens", embedTokens},
-	{"forwardLayer", forwardLayer},
-	{"computeLogits", computeLogits},
-	{"generate", generate},
+// functions are those of package bridge, and those that run guests under V8.
+var functions = func() []function {
+	var all []function
+	for _, f := range bridge.Functions() {
+		all = append(all, function{f.Name, func(c *call) (any, error) { return f.Run(c.Call) }})
+	}
+	return append(all, guestFunctions...)
+}()
+
+var guestFunctions = []function{
 	{"patchGuest", patchGuest},
 	{"guestModule", guestModule},
 	{"dropGuest", dropGuest},
@@ -43,8 +53,6 @@ var functions = []function{
 	{"refuseTask", refuseTask},
 	{"checkVersion", checkVersion},
 	{"endTask", endTask},
-	{"acknowledge", acknowledge},
-	{"cancel", cancel},
 }
 
 //export realmFunctions
@@ -54,36 +62,3 @@ func realmFunctions() C.int { return C.int(len(functions)) }
 //
 //export realmFunctionName
 func realmFunctionName(i C.int) *C.char { return C.CString(functions[i].name) }
-
-// acknowledge(operation, n) says that n chunks of an operation were taken, so that as many more may come.
-func acknowledge(c *call) (any, error) {
-	id, err := c.number(0, "an operation's number", 1<<53)
-	if err != nil {
-		return nil, err
-	}
-	n, err := c.number(1, "a number of chunks", window)
-	if err != nil {
-		return nil, err
-	}
-	op := c.env.operations.find(uintptr(id))
-	for ; op != nil && n > 0; n-- {
-		select {
-		case <-op.credit:
-		default:
-			return nil, c.invalid(1, "no more chunks than came")
-		}
-	}
-	return nil, nil
-}
-
-// cancel(operation) ends an operation in progress. One that is over is none of its business.
-func cancel(c *call) (any, error) {
-	id, err := c.number(0, "an operation's number", 1<<53)
-	if err != nil {
-		return nil, err
-	}
-	if op := c.env.operations.find(uintptr(id)); op != nil {
-		op.cancel()
-	}
-	return nil, nil
-}

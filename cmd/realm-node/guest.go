@@ -2,18 +2,13 @@
 
 package main
 
-// #include "addon.h"
-import "C"
-
 import (
 	"context"
-	"encoding/json"
-	"math"
 	"sync"
-	"time"
 
 	"github.com/realm-ai/realm"
 	"github.com/realm-ai/realm/internal/abi"
+	"github.com/realm-ai/realm/internal/bridge"
 	"github.com/realm-ai/realm/internal/hostcall"
 	"github.com/realm-ai/realm/internal/wasmpatch"
 )
@@ -29,7 +24,7 @@ type module struct {
 	memory  int64 // limit in bytes
 }
 
-var modules registry[*module]
+var modules bridge.Registry[*module]
 
 // sandbox is a guest with a model.
 type sandbox struct {
@@ -43,7 +38,7 @@ type sandbox struct {
 	clock int64 // the monotonic clock of the prepared guest; set by the sandbox's thread, before the first request
 }
 
-var sandboxes registry[*sandbox]
+var sandboxes bridge.Registry[*sandbox]
 
 // close ends what the sandbox has in progress.
 func (s *sandbox) close() {
@@ -53,11 +48,11 @@ func (s *sandbox) close() {
 
 // patchGuest(bytes, memoryLimit) checks a guest's module and gives it its limits. It returns the module's number.
 func patchGuest(c *call) (any, error) {
-	b, err := c.buffer(0, "a WebAssembly module")
+	b, err := c.Buffer(0, "a WebAssembly module")
 	if err != nil {
 		return nil, err
 	}
-	memory, err := c.number(1, "a limit of memory in bytes", 1<<53)
+	memory, err := c.Number(1, "a limit of memory in bytes", 1<<53)
 	if err != nil {
 		return nil, err
 	}
@@ -68,18 +63,18 @@ func patchGuest(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return int(modules.add(&module{c.env, patched, int64(memory) / hostcall.PageBytes * hostcall.PageBytes})), nil
+	return int(modules.Add(&module{c.env, patched, int64(memory) / hostcall.PageBytes * hostcall.PageBytes})), nil
 }
 
 func (c *call) module(i int) (*module, error) {
-	number, err := c.number(i, "a module's number, as patchGuest returns it", 1<<53)
+	number, err := c.Number(i, "a module's number, as patchGuest returns it", 1<<53)
 	if err != nil {
 		return nil, err
 	}
-	if m := modules.find(uintptr(number)); m != nil {
+	if m := modules.Find(uintptr(number)); m != nil {
 		return m, nil
 	}
-	return nil, c.invalid(i, "a module's number, as patchGuest returns it")
+	return nil, c.Invalid(i, "a module's number, as patchGuest returns it")
 }
 
 // guestModule(module) returns the bytes of a patched module.
@@ -96,7 +91,7 @@ func dropGuest(c *call) (any, error) {
 	if _, err := c.module(0); err != nil {
 		return nil, err
 	}
-	modules.remove(uintptr(c.args[0].number))
+	modules.Remove(uintptr(c.Args[0].Number))
 	return nil, nil
 }
 
@@ -106,7 +101,7 @@ func fillGuest(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	memory, err := c.buffer(1, "an instance's memory")
+	memory, err := c.Buffer(1, "an instance's memory")
 	if err != nil {
 		return nil, err
 	}
@@ -152,18 +147,9 @@ func getGuestNames(*call) (any, error) {
 	return n, nil
 }
 
-// sandboxLimits are limits as JavaScript gives them; what is missing has the default.
-type sandboxLimits struct {
-	Fuel       *float64 `json:"fuel"`
-	Timeout    *float64 `json:"timeout"` // milliseconds
-	CacheBytes *float64 `json:"cacheLimit"`
-	Output     *float64 `json:"outputLimit"`
-	HostCalls  *float64 `json:"hostCallLimit"`
-}
-
 // openSandbox(modelId, module, limits) opens a sandbox and returns its number.
 func openSandbox(c *call) (any, error) {
-	id, err := c.modelID(0)
+	id, err := c.ModelID(0)
 	if err != nil {
 		return nil, err
 	}
@@ -171,48 +157,25 @@ func openSandbox(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := c.text(2, "limits in JSON")
+	limits, err := c.Limits(2)
 	if err != nil {
 		return nil, err
 	}
-	var given sandboxLimits
-	if err := json.Unmarshal([]byte(text), &given); err != nil {
-		return nil, c.invalid(2, "limits in JSON: "+err.Error())
-	}
-	limits := hostcall.DefaultLimits()
-	set := func(from *float64, most float64, to func(int64)) {
-		if from != nil && err == nil {
-			if v := *from; !(v >= 0 && v <= most) || v != math.Trunc(v) {
-				err = c.invalid(2, "whole numbers, 0 or more, as limits")
-			} else {
-				to(int64(v))
-			}
-		}
-	}
-	const most = 1 << 53
-	set(given.Fuel, most, func(v int64) { limits.Fuel = uint64(v) })
-	set(given.Timeout, math.MaxInt64/float64(time.Millisecond)/2, func(v int64) { limits.Time = time.Duration(v) * time.Millisecond })
-	set(given.CacheBytes, most, func(v int64) { limits.CacheBytes = v })
-	set(given.Output, most, func(v int64) { limits.OutputBytes = v })
-	set(given.HostCalls, most, func(v int64) { limits.HostCalls = v })
-	if err != nil {
-		return nil, err
-	}
-	model, err := models().Model(c.context(), id)
+	model, err := bridge.Models().Model(c.Context(), id)
 	if err != nil {
 		return nil, err
 	}
 	s := &sandbox{owner: c.env, module: m, model: model, limits: limits}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	return int(sandboxes.add(s)), nil
+	return int(sandboxes.Add(s)), nil
 }
 
 func (c *call) sandbox(i int) (*sandbox, error) {
-	number, err := c.number(i, "a sandbox's number, as openSandbox returns it", 1<<53)
+	number, err := c.Number(i, "a sandbox's number, as openSandbox returns it", 1<<53)
 	if err != nil {
 		return nil, err
 	}
-	if s := sandboxes.find(uintptr(number)); s != nil {
+	if s := sandboxes.Find(uintptr(number)); s != nil {
 		return s, nil
 	}
 	return nil, closedSandbox()
@@ -224,11 +187,11 @@ func closedSandbox() error {
 
 // closeSandbox(sandbox) ends what a sandbox has in progress, and the sandbox. It may be called again.
 func closeSandbox(c *call) (any, error) {
-	number, err := c.number(0, "a sandbox's number, as openSandbox returns it", 1<<53)
+	number, err := c.Number(0, "a sandbox's number, as openSandbox returns it", 1<<53)
 	if err != nil {
 		return nil, err
 	}
-	if s := sandboxes.remove(uintptr(number)); s != nil {
+	if s := sandboxes.Remove(uintptr(number)); s != nil {
 		s.close()
 	}
 	return nil, nil
@@ -242,7 +205,7 @@ type request struct {
 	logs    bool // the embedder wants log lines
 
 	ready  chan struct{} // closed when op is set
-	op     *operation
+	op     *bridge.Operation
 	mu     sync.Mutex
 	begun  bool // the sandbox's thread has it, or nobody wants it any more
 	done   chan struct{}
@@ -251,7 +214,7 @@ type request struct {
 }
 
 // requests are known to all environments.
-var requests registry[*request]
+var requests bridge.Registry[*request]
 
 // requestAnswer(sandbox, request, logs) makes a request, an abi.Request in JSON whose model counts for nothing, and returns
 // its number, for answer and, on the sandbox's thread, beginTask.
@@ -260,44 +223,44 @@ func requestAnswer(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := c.text(1, "a request in JSON")
+	text, err := c.Text(1, "a request in JSON")
 	if err != nil {
 		return nil, err
 	}
-	r := &request{sandbox: s, ready: make(chan struct{}), done: make(chan struct{}), logs: c.is(2, C.REALM_BOOL) && c.args[2].number != 0}
-	if r.request, err = readRequest(text); err != nil {
+	r := &request{sandbox: s, ready: make(chan struct{}), done: make(chan struct{}), logs: c.Is(2, bridge.Bool) && c.Args[2].Number != 0}
+	if r.request, err = hostcall.ReadRequest(text); err != nil {
 		return nil, err
 	}
 	// The body is written again, as the command line writes it: fuel depends on every byte.
 	if r.body, err = hostcall.EncodeRequest(s.ctx, s.model, &r.request); err != nil {
 		return nil, err
 	}
-	return int(requests.add(r)), nil
+	return int(requests.Add(r)), nil
 }
 
 // answer(request) is the operation in which a request is answered: its chunks are posted, its result is an ending.
 func answer(c *call) (any, error) {
-	number, err := c.number(0, "a request's number", 1<<53)
+	number, err := c.Number(0, "a request's number", 1<<53)
 	if err != nil {
 		return nil, err
 	}
-	r := requests.find(uintptr(number))
-	if r == nil || c.op == nil {
-		return nil, c.invalid(0, "a request's number, in an operation")
+	r := requests.Find(uintptr(number))
+	if r == nil || c.Op == nil {
+		return nil, c.Invalid(0, "a request's number, in an operation")
 	}
-	defer requests.remove(uintptr(number))
-	r.op = c.op
+	defer requests.Remove(uintptr(number))
+	r.op = c.Op
 	close(r.ready)
 	select {
 	case <-r.done:
-	case <-c.op.ctx.Done():
+	case <-c.Op.Context.Done():
 	case <-r.sandbox.ctx.Done():
 	}
 	if r.begin() { // no thread has it, nor will
 		if r.sandbox.ctx.Err() != nil {
 			return nil, closedSandbox()
 		}
-		return nil, &realm.Error{Code: realm.CodeCanceled, Msg: "realm: the request was cancelled", Err: c.op.ctx.Err()}
+		return nil, &realm.Error{Code: realm.CodeCanceled, Msg: "realm: the request was cancelled", Err: c.Op.Context.Err()}
 	}
 	<-r.done // the thread's next host call, or look at its fuel, ends the guest
 	return r.ending, r.err

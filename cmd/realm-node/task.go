@@ -2,9 +2,6 @@
 
 package main
 
-// #include "addon.h"
-import "C"
-
 import (
 	"context"
 	"math"
@@ -12,6 +9,7 @@ import (
 	"unsafe"
 
 	"github.com/realm-ai/realm"
+	"github.com/realm-ai/realm/internal/bridge"
 	"github.com/realm-ai/realm/internal/hostcall"
 )
 
@@ -48,15 +46,15 @@ func (m *machine) SetFuel(fuel int64) {
 // enter takes the memory and the cell from a call's arguments, until leave.
 func (t *task) enter(c *call, memory, cell int) error {
 	var err error
-	if t.machine.memory, err = c.buffer(memory, "an instance's memory"); err != nil {
+	if t.machine.memory, err = c.Buffer(memory, "an instance's memory"); err != nil {
 		return err
 	}
-	b, err := c.buffer(cell, "a BigInt64Array of 2")
+	b, err := c.Buffer(cell, "a BigInt64Array of 2")
 	if err != nil {
 		return err
 	}
 	if len(b) != 16 || uintptr(unsafe.Pointer(&b[0]))%8 != 0 {
-		return c.invalid(cell, "a BigInt64Array of 2")
+		return c.Invalid(cell, "a BigInt64Array of 2")
 	}
 	t.machine.cell = unsafe.Slice((*int64)(unsafe.Pointer(&b[0])), 2)
 	return nil
@@ -65,14 +63,14 @@ func (t *task) enter(c *call, memory, cell int) error {
 func (t *task) leave() { t.machine.memory, t.machine.cell = nil, nil }
 
 func (c *call) task(i int) (*task, error) {
-	number, err := c.number(i, "a task's number", 1<<53)
+	number, err := c.Number(i, "a task's number", 1<<53)
 	if err != nil {
 		return nil, err
 	}
-	if t := c.env.tasks.find(uintptr(number)); t != nil {
+	if t := c.env.tasks.Find(uintptr(number)); t != nil {
 		return t, nil
 	}
-	return nil, c.invalid(i, "the number of a task of this thread")
+	return nil, c.Invalid(i, "the number of a task of this thread")
 }
 
 // prepareTask(sandbox, withModel) makes a task in which an instance starts or, with the model, prepares itself.
@@ -82,7 +80,7 @@ func prepareTask(c *call) (any, error) {
 		return nil, err
 	}
 	var grants []hostcall.Grant
-	if c.is(1, C.REALM_BOOL) && c.args[1].number != 0 {
+	if c.Is(1, bridge.Bool) && c.Args[1].Number != 0 {
 		if grants, err = s.grants(); err != nil {
 			return nil, err
 		}
@@ -90,7 +88,7 @@ func prepareTask(c *call) (any, error) {
 	t := &task{sandbox: s}
 	t.ctx, t.cancel = context.WithCancel(s.ctx)
 	t.Task = hostcall.NewPreparation(t.ctx, &t.machine, grants)
-	return int(c.env.tasks.add(t)), nil
+	return int(c.env.tasks.Add(t)), nil
 }
 
 func (s *sandbox) grants() ([]hostcall.Grant, error) {
@@ -107,17 +105,17 @@ type begun struct {
 
 // beginTask(request) makes a task of a request. It returns nothing where nobody waits for it any more.
 func beginTask(c *call) (any, error) {
-	number, err := c.number(0, "a request's number", 1<<53)
+	number, err := c.Number(0, "a request's number", 1<<53)
 	if err != nil {
 		return nil, err
 	}
-	r := requests.find(uintptr(number))
+	r := requests.Find(uintptr(number))
 	if r == nil {
 		return nil, nil
 	}
 	select {
 	case <-r.ready:
-	case <-c.env.ctx.Done():
+	case <-c.env.Context.Done():
 		return nil, nil
 	case <-r.sandbox.ctx.Done():
 		return nil, nil
@@ -134,9 +132,9 @@ func beginTask(c *call) (any, error) {
 		return nil, nil
 	}
 	if s.limits.Time > 0 {
-		t.ctx, t.cancel = context.WithTimeout(r.op.ctx, s.limits.Time)
+		t.ctx, t.cancel = context.WithTimeout(r.op.Context, s.limits.Time)
 	} else {
-		t.ctx, t.cancel = context.WithCancel(r.op.ctx)
+		t.ctx, t.cancel = context.WithCancel(r.op.Context)
 	}
 	cancel, forget := t.cancel, context.AfterFunc(s.ctx, t.cancel)
 	t.cancel = func() {
@@ -149,10 +147,10 @@ func beginTask(c *call) (any, error) {
 		OnEmit: t.answer.Emitted, OnForward: t.answer.Forwarded,
 	}
 	if r.logs {
-		o.OnLog = func(text string) { r.op.tell(logLine{text}) }
+		o.OnLog = func(text string) { r.op.Tell(logLine{text}) }
 	}
 	t.Task = hostcall.NewTask(t.ctx, &t.machine, o)
-	return begun{int(c.env.tasks.add(t)), len(r.body)}, nil
+	return begun{int(c.env.tasks.Add(t)), len(r.body)}, nil
 }
 
 // logLine is a line that a guest logged, as JavaScript gets it among the chunks.
@@ -163,10 +161,10 @@ type logLine struct {
 // post hands a chunk of the answer over. The thread has waited for room.
 func (t *task) post(step realm.Chunk) bool {
 	if step.Finish != "" {
-		t.request.ending = newEnding(step)
+		t.request.ending = bridge.NewEnding(step)
 		return true
 	}
-	return t.request.op.post(newChunk(step, t.request.request.Logprobs)) == nil
+	return t.request.op.Post(bridge.NewChunk(step, t.request.request.Logprobs)) == nil
 }
 
 // patience is how long a thread waits for a reader in one call. Between two of them it can be terminated.
@@ -181,7 +179,7 @@ func taskRoom(c *call) (any, error) {
 	if t.request == nil {
 		return true, nil
 	}
-	return t.request.op.room(t.ctx, patience), nil
+	return t.request.op.Room(t.ctx, patience), nil
 }
 
 // putBody(task, at, memory) writes the request to the guest's memory, where realm_alloc said.
@@ -194,7 +192,7 @@ func putBody(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.machine.memory, err = c.buffer(2, "an instance's memory"); err != nil {
+	if t.machine.memory, err = c.Buffer(2, "an instance's memory"); err != nil {
 		return nil, err
 	}
 	defer t.leave()
@@ -206,12 +204,12 @@ func putBody(c *call) (any, error) {
 
 // int32 returns an argument that WebAssembly passed as an i32, signed or not.
 func (c *call) int32(i int) (uint32, error) {
-	if c.is(i, C.REALM_NUMBER) {
-		if v := c.args[i].number; v == math.Trunc(v) && v >= math.MinInt32 && v <= math.MaxUint32 {
+	if c.Is(i, bridge.Number) {
+		if v := c.Args[i].Number; v == math.Trunc(v) && v >= math.MinInt32 && v <= math.MaxUint32 {
 			return uint32(int64(v)), nil
 		}
 	}
-	return 0, c.invalid(i, "an i32")
+	return 0, c.Invalid(i, "an i32")
 }
 
 // hostCall(task, function, memory, cell, ...params) calls a function that guests import. A param that is an i64 may be
@@ -222,7 +220,7 @@ func hostCall(c *call) (result any, err error) {
 		return nil, err
 	}
 	imports := hostcall.Imports()
-	function, err := c.number(1, "a function's number", uint64(len(imports)-1))
+	function, err := c.Number(1, "a function's number", uint64(len(imports)-1))
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +231,7 @@ func hostCall(c *call) (result any, err error) {
 	f := imports[function]
 	var params [16]uint64
 	for i, letter := range f.Params {
-		if 4+i >= len(c.args) || letter == 'I' {
+		if 4+i >= len(c.Args) || letter == 'I' {
 			continue
 		}
 		v, err := c.int32(4 + i)
@@ -288,11 +286,11 @@ func failTask(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	name, err := c.text(1, "an export's name")
+	name, err := c.Text(1, "an export's name")
 	if err != nil {
 		return nil, err
 	}
-	text, err := c.text(2, "an error's text")
+	text, err := c.Text(2, "an error's text")
 	if err != nil {
 		return nil, err
 	}
@@ -301,7 +299,7 @@ func failTask(c *call) (any, error) {
 	}
 	defer t.leave()
 	t.err = t.Failure(name, hostcall.Fault{
-		Text: text, StackOverflow: c.args[3].number != 0, MemoryDenied: c.args[4].number != 0, MemoryLimit: t.sandbox.module.memory,
+		Text: text, StackOverflow: c.Args[3].Number != 0, MemoryDenied: c.Args[4].Number != 0, MemoryLimit: t.sandbox.module.memory,
 	})
 	return nil, nil
 }
@@ -312,7 +310,7 @@ func refuseTask(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	name, err := c.text(1, "an export's name")
+	name, err := c.Text(1, "an export's name")
 	if err != nil {
 		return nil, err
 	}
@@ -343,7 +341,7 @@ func endTask(c *call) (any, error) {
 		return nil, err
 	}
 	defer t.leave()
-	c.env.tasks.remove(uintptr(c.args[0].number))
+	c.env.tasks.Remove(uintptr(c.Args[0].Number))
 	if t.request == nil {
 		t.sandbox.clock = t.Clock()
 		t.finish()
@@ -353,8 +351,8 @@ func endTask(c *call) (any, error) {
 	if t.err == nil {
 		t.err = t.answer.Finish(result.Body)
 	}
-	if e, ok := t.request.ending.(ending); ok {
-		e.Guest = &guestUse{result.Fuel, result.MemoryBytes, result.WeightBytes, result.CacheBytes, result.HostCalls}
+	if e, ok := t.request.ending.(bridge.Ending); ok {
+		e.Guest = &bridge.GuestUse{result.Fuel, result.MemoryBytes, result.WeightBytes, result.CacheBytes, result.HostCalls}
 		t.request.ending = e
 	}
 	t.finish()

@@ -42,10 +42,11 @@ var table = map[string]row{
 	"examples":               {},
 	"examples/guest-grammar": {public: "guest"},
 	"examples/guest-layers":  {public: "guest"},
-	"cmd/realm-node":         {internal: "abi hostcall wasmpatch", public: "realm", cgo: true},
+	"cmd/realm-node":         {internal: "abi bridge hostcall wasmpatch", public: "realm", cgo: true},
 
 	// Surfaces: they see package realm, never a kernel.
 	"internal/hostcall": {internal: "abi wasmpatch", public: "realm"}, // what wasm and cmd/realm-node have in common
+	"internal/bridge":   {internal: "abi hostcall", public: "realm"},  // what cmd/realm-node and `realm host` have in common
 	"internal/cli":      {internal: "errs", public: "realm wasm"},     // errs for the likeness of names
 	"internal/server":   {public: "realm wasm"},
 	"internal/openai":   {public: "realm wasm"},

@@ -1,7 +1,6 @@
 package hostcall
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"time"
@@ -105,44 +104,4 @@ func Seed(r *realm.Request) uint64 {
 		return 0
 	}
 	return r.Sampling.Seed
-}
-
-// EncodeRequest writes a request as the JSON that guests take.
-func EncodeRequest(ctx context.Context, m *realm.Model, r *realm.Request) ([]byte, error) {
-	id, err := m.ID(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := abi.Request{
-		Model: id, Prompt: r.Prompt, ParseSpecial: r.ParseSpecial, Tokens: r.Tokens, MaxTokens: r.MaxTokens, Stop: r.Stop,
-		IgnoreEndOfGeneration: r.IgnoreEndOfGeneration, Special: r.Special, Logprobs: r.Logprobs, Shift: r.Shift, Keep: r.Keep,
-	}
-	if r.Messages != nil {
-		if out.Messages, err = json.Marshal(r.Messages); err != nil {
-			return nil, errorf(realm.CodeInvalidArgument, "messages: %w", err)
-		}
-	}
-	if r.Tools != nil {
-		if out.Tools, err = json.Marshal(r.Tools); err != nil {
-			return nil, errorf(realm.CodeInvalidArgument, "tools: %w", err)
-		}
-	}
-	if s := r.Sampling; s != nil {
-		out.Sampling = &abi.Sampling{
-			Temperature: s.Temperature, TopK: s.TopK, TopP: s.TopP, MinP: s.MinP, RepeatPenalty: s.RepeatPenalty,
-			FrequencyPenalty: s.FrequencyPenalty, PresencePenalty: s.PresencePenalty, RepeatLastN: s.RepeatLastN,
-			Seed: s.Seed, TopLogprobs: s.TopLogprobs,
-		}
-		for token, bias := range s.LogitBias {
-			if out.Sampling.LogitBias == nil {
-				out.Sampling.LogitBias = map[int32]abi.Bias{}
-			}
-			out.Sampling.LogitBias[token] = abi.Bias(bias)
-		}
-	}
-	body, err := json.Marshal(&out)
-	if err != nil {
-		return nil, errorf(realm.CodeInvalidArgument, "request: %w", err)
-	}
-	return body, nil
 }

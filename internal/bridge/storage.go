@@ -1,31 +1,20 @@
-//go:build cgo && node_addon
-
-package main
-
-// #include "addon.h"
-import "C"
+package bridge
 
 import (
 	"math"
-	"sync"
-
-	"github.com/realm-ai/realm"
 )
 
-// models is the store that all environments of the process share.
-var models = sync.OnceValue(func() *realm.Store { return realm.NewStore(realm.StoreOptions{}) })
-
 // storeModel(source) stores the model in a file, by its path, or in a buffer, and returns its id.
-func storeModel(c *call) (any, error) {
+func storeModel(c *Call) (any, error) {
 	var id uint32
 	var err error
 	switch {
-	case c.is(0, C.REALM_STRING):
-		id, err = models().StoreFile(c.context(), c.args[0].text)
-	case c.is(0, C.REALM_BYTES):
-		id, err = models().StoreBytes(c.context(), c.args[0].bytes)
+	case c.Is(0, String):
+		id, err = Models().StoreFile(c.Context(), c.Args[0].Text)
+	case c.Is(0, Bytes):
+		id, err = Models().StoreBytes(c.Context(), c.Args[0].Bytes)
 	default:
-		err = c.invalid(0, "a path, or a buffer with a GGUF file")
+		err = c.Invalid(0, "a path, or a buffer with a GGUF file")
 	}
 	if err != nil {
 		return nil, err
@@ -51,12 +40,12 @@ type modelInfo struct {
 }
 
 // getModelInfo(modelId) returns a model's shape and sizes.
-func getModelInfo(c *call) (any, error) {
-	id, err := c.modelID(0)
+func getModelInfo(c *Call) (any, error) {
+	id, err := c.ModelID(0)
 	if err != nil {
 		return nil, err
 	}
-	i, err := models().Info(c.context(), id)
+	i, err := Models().Info(c.Context(), id)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +57,7 @@ func getModelInfo(c *call) (any, error) {
 }
 
 // tensorLength(modelId, name) returns the number of elements of a tensor.
-func tensorLength(c *call) (any, error) {
+func tensorLength(c *Call) (any, error) {
 	_, _, n, err := c.tensor()
 	if err != nil {
 		return nil, err
@@ -77,11 +66,11 @@ func tensorLength(c *call) (any, error) {
 }
 
 // tensor reads the arguments that name a tensor, a model's id and a name, and returns the number of its elements too.
-func (c *call) tensor() (id uint32, name string, n int, err error) {
-	if id, err = c.modelID(0); err != nil {
+func (c *Call) tensor() (id uint32, name string, n int, err error) {
+	if id, err = c.ModelID(0); err != nil {
 		return 0, "", 0, err
 	}
-	if name, err = c.text(1, "a tensor's name"); err != nil {
+	if name, err = c.Text(1, "a tensor's name"); err != nil {
 		return 0, "", 0, err
 	}
 	n, err = c.tensorElements(id, name)
@@ -89,8 +78,8 @@ func (c *call) tensor() (id uint32, name string, n int, err error) {
 }
 
 // tensorElements returns the number of elements of a tensor.
-func (c *call) tensorElements(id uint32, name string) (int, error) {
-	m, err := models().Model(c.context(), id)
+func (c *Call) tensorElements(id uint32, name string) (int, error) {
+	m, err := Models().Model(c.Context(), id)
 	if err != nil {
 		return 0, err
 	}
@@ -104,34 +93,34 @@ func (c *call) tensorElements(id uint32, name string) (int, error) {
 			return n, nil
 		}
 	}
-	return 0, m.Tensor(c.context(), name, nil) // not found, with the closest names
+	return 0, m.Tensor(c.Context(), name, nil) // not found, with the closest names
 }
 
 // getTensor(modelId, name[, into]) dequantizes a tensor into a buffer of float32, aligned to 4 bytes and of exactly its
 // size; without one it returns a new ArrayBuffer.
-func getTensor(c *call) (any, error) {
+func getTensor(c *Call) (any, error) {
 	id, name, n, err := c.tensor()
 	if err != nil {
 		return nil, err
 	}
 	if n > math.MaxInt/4 {
-		return nil, c.invalid(1, "a tensor that fits the address space")
+		return nil, c.Invalid(1, "a tensor that fits the address space")
 	}
-	if len(c.args) < 3 && c.op == nil {
-		return newBuffer(4 * n), nil
+	if len(c.Args) < 3 && c.Op == nil {
+		return NewBuffer(4 * n), nil
 	}
 	dst, err := elements[float32](c, 2, n)
 	if err != nil {
 		return nil, err
 	}
-	return nil, models().Tensor(c.context(), id, name, dst)
+	return nil, Models().Tensor(c.Context(), id, name, dst)
 }
 
 // removeModel(modelId) gives a reference to a model back.
-func removeModel(c *call) (any, error) {
-	id, err := c.modelID(0)
+func removeModel(c *Call) (any, error) {
+	id, err := c.ModelID(0)
 	if err != nil {
 		return nil, err
 	}
-	return nil, models().Remove(id)
+	return nil, Models().Remove(id)
 }

@@ -1,6 +1,4 @@
-//go:build cgo && node_addon
-
-package main
+package bridge
 
 import (
 	"sync"
@@ -73,31 +71,31 @@ func (r *reporter) end() {
 	}
 }
 
-// loadModel(name, options) stores the model of a name that realm.Pull takes, which it fetches where need be, and returns its
+// loadModel(name, offline, update) stores the model of a name that realm.Pull takes, which it fetches where need be, and returns its
 // id. It is an operation: it tells of the download as it goes on.
-func loadModel(c *call) (any, error) {
-	if c.op == nil {
+func loadModel(c *Call) (any, error) {
+	if c.Op == nil {
 		return nil, &realm.Error{Code: realm.CodeInvalidArgument, Msg: "realm: loadModel: is an operation: begin it with start"}
 	}
-	name, err := c.text(0, "a model's name or path")
+	name, err := c.Text(0, "a model's name or path")
 	if err != nil {
 		return nil, err
 	}
-	offline, err := c.bool(1, "whether to do without a server")
+	offline, err := c.Bool(1, "whether to do without a server")
 	if err != nil {
 		return nil, err
 	}
-	update, err := c.bool(2, "whether to ask for a newer file")
+	update, err := c.Bool(2, "whether to ask for a newer file")
 	if err != nil {
 		return nil, err
 	}
-	r := &reporter{tell: c.op.tell}
-	path, err := realm.Pull(c.op.ctx, name, realm.PullOptions{Offline: offline, Update: update, Progress: r.progress})
+	r := &reporter{tell: c.Op.Tell}
+	path, err := realm.Pull(c.Op.Context, name, realm.PullOptions{Offline: offline, Update: update, Progress: r.progress})
 	r.end()
 	if err != nil {
 		return nil, err
 	}
-	id, err := models().StoreFile(c.op.ctx, path)
+	id, err := Models().StoreFile(c.Op.Context, path)
 	if err != nil {
 		return nil, err
 	}

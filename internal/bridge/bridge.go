@@ -1,0 +1,72 @@
+// Package bridge owns the functions by which JavaScript uses package realm: their arguments and results, operations that go
+// on while the event loop turns, and what ends when a JavaScript environment does. The Node addon calls them with values of
+// Node-API, package hostpipe with those of a pipe; both give the same results and the same errors.
+//
+// It must not know how values cross, nor run guests, which each of the two does in an engine of its own. Start at Functions.
+package bridge
+
+import (
+	"context"
+	"sync"
+
+	"github.com/realm-ai/realm"
+)
+
+// Function is one that JavaScript calls, at once or as an operation.
+type Function struct {
+	Name string
+	Run  func(*Call) (any, error)
+}
+
+// Functions returns those that there are in every process. Their results are what Value's comment lists.
+func Functions() []Function {
+	return []Function{
+		{"storeModel", storeModel},
+		{"loadModel", loadModel},
+		{"getModelInfo", getModelInfo},
+		{"getTensor", getTensor},
+		{"tensorLength", tensorLength},
+		{"removeModel", removeModel},
+		{"createSession", createSession},
+		{"closeSession", closeSession},
+		{"embedTokens", embedTokens},
+		{"forwardLayer", forwardLayer},
+		{"computeLogits", computeLogits},
+		{"generate", generate},
+		{"acknowledge", acknowledge},
+		{"cancel", cancel},
+	}
+}
+
+// Models is the store that all environments of the process share.
+var Models = sync.OnceValue(func() *realm.Store { return realm.NewStore(realm.StoreOptions{}) })
+
+// Environment is a JavaScript environment, the main thread's or a worker's: what it has begun and made, which ends with it.
+type Environment struct {
+	Context context.Context // ends with the environment
+
+	cancel     context.CancelFunc
+	work       sync.WaitGroup // operations in progress
+	operations Registry[*Operation]
+	sessions   Registry[*session]
+}
+
+// NewEnvironment begins an environment.
+func NewEnvironment() *Environment {
+	e := &Environment{}
+	e.Context, e.cancel = context.WithCancel(context.Background())
+	return e
+}
+
+// Cancel ends the operations in progress, and those to come.
+func (e *Environment) Cancel() { e.cancel() }
+
+// Close ends the operations in progress and returns when the last has ended, so that nothing touches their buffers
+// afterwards, nor posts.
+func (e *Environment) Close() {
+	e.cancel()
+	e.work.Wait()
+	for _, s := range e.sessions.Clear() {
+		s.close()
+	}
+}
