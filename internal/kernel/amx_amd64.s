@@ -10946,121 +10946,155 @@ strips:
 	ADDQ $0x3f, CX
 	ANDQ $-64, CX
 	ADDQ CX, AX
-	MOVQ tokens+64(FP), CX
-	LEAQ 40960(R9), BX
-	MOVQ DX, R8
-
-clear:
-	VMOVDQA64 Z0, (BX)
-	VMOVDQA64 Z0, 64(BX)
-	VMOVDQA64 Z0, 128(BX)
-	VMOVDQA64 Z0, 192(BX)
-	VMOVDQA64 Z0, 256(BX)
-	VMOVDQA64 Z0, 320(BX)
-	VMOVDQA64 Z0, 384(BX)
-	VMOVDQA64 Z0, 448(BX)
-	VMOVDQA64 Z0, 512(BX)
-	VMOVDQA64 Z0, 576(BX)
-	VMOVDQA64 Z0, 640(BX)
-	VMOVDQA64 Z0, 704(BX)
-	VMOVDQA64 Z0, 768(BX)
-	VMOVDQA64 Z0, 832(BX)
-	VMOVDQA64 Z0, 896(BX)
-	VMOVDQA64 Z0, 960(BX)
-	ADDQ      $0x00000400, BX
-	SUBQ      $0x10, CX
-	JG        clear
 
 	// The weights of a chunk of blocks.
 chunk:
-	MOVQ    $0x00000010, DI
+	MOVQ  $-1, DI
+	MOVQ  rows+72(FP), CX
+	CMPQ  CX, $0x10
+	JGE   all
+	BZHIQ CX, DI, DI
+
+all:
+	MOVQ    DI, 24(SP)
+	MOVQ    $0x0000000c, DI
 	CMPQ    DI, (SP)
 	CMOVQGT (SP), DI
 	MOVQ    DI, 16(SP)
 	LEAQ    4096(R9), R12
 
 unfold:
-	PREFETCHT0 3072(AX)
-	PREFETCHT0 3136(AX)
-	PREFETCHT0 3200(AX)
-	PREFETCHT0 3264(AX)
-	PREFETCHT0 3328(AX)
-	VPANDD     (AX), Z1, Z3
-	VPSUBB     Z2, Z3, Z3
-	VMOVDQA64  Z3, (R12)
-	VPANDD     64(AX), Z1, Z3
-	VPSUBB     Z2, Z3, Z3
-	VMOVDQA64  Z3, 64(R12)
-	VPANDD     128(AX), Z1, Z3
-	VPSUBB     Z2, Z3, Z3
-	VMOVDQA64  Z3, 128(R12)
-	VPANDD     192(AX), Z1, Z3
-	VPSUBB     Z2, Z3, Z3
-	VMOVDQA64  Z3, 192(R12)
-	VPSRLW     $0x04, (AX), Z3
-	VPANDD     Z1, Z3, Z3
-	VPSUBB     Z2, Z3, Z3
-	VMOVDQA64  Z3, 256(R12)
-	VPSRLW     $0x04, 64(AX), Z3
-	VPANDD     Z1, Z3, Z3
-	VPSUBB     Z2, Z3, Z3
-	VMOVDQA64  Z3, 320(R12)
-	VPSRLW     $0x04, 128(AX), Z3
-	VPANDD     Z1, Z3, Z3
-	VPSUBB     Z2, Z3, Z3
-	VMOVDQA64  Z3, 384(R12)
-	VPSRLW     $0x04, 192(AX), Z3
-	VPANDD     Z1, Z3, Z3
-	VPSUBB     Z2, Z3, Z3
-	VMOVDQA64  Z3, 448(R12)
-	VCVTPH2PS  (SI), Z3
-	ADDQ       $0x20, SI
-	VMOVAPS    Z3, 512(R12)
-	ADDQ       $0x00000100, AX
-	ADDQ       $0x00000280, R12
-	DECQ       DI
-	JNZ        unfold
+	VPANDD    (AX), Z1, Z3
+	VPSUBB    Z2, Z3, Z3
+	VMOVDQA64 Z3, (R12)
+	VPANDD    64(AX), Z1, Z3
+	VPSUBB    Z2, Z3, Z3
+	VMOVDQA64 Z3, 64(R12)
+	VPANDD    128(AX), Z1, Z3
+	VPSUBB    Z2, Z3, Z3
+	VMOVDQA64 Z3, 128(R12)
+	VPANDD    192(AX), Z1, Z3
+	VPSUBB    Z2, Z3, Z3
+	VMOVDQA64 Z3, 192(R12)
+	VPSRLW    $0x04, (AX), Z3
+	VPANDD    Z1, Z3, Z3
+	VPSUBB    Z2, Z3, Z3
+	VMOVDQA64 Z3, 256(R12)
+	VPSRLW    $0x04, 64(AX), Z3
+	VPANDD    Z1, Z3, Z3
+	VPSUBB    Z2, Z3, Z3
+	VMOVDQA64 Z3, 320(R12)
+	VPSRLW    $0x04, 128(AX), Z3
+	VPANDD    Z1, Z3, Z3
+	VPSUBB    Z2, Z3, Z3
+	VMOVDQA64 Z3, 384(R12)
+	VPSRLW    $0x04, 192(AX), Z3
+	VPANDD    Z1, Z3, Z3
+	VPSUBB    Z2, Z3, Z3
+	VMOVDQA64 Z3, 448(R12)
+	VCVTPH2PS (SI), Z3
+	ADDQ      $0x20, SI
+	VMOVAPS   Z3, 512(R12)
+	ADDQ      $0x00000100, AX
+	ADDQ      $0x00000280, R12
+	DECQ      DI
+	JNZ       unfold
 
 	// Products of a tile of tokens with the chunk.
 	MOVQ tokens+64(FP), CX
 	LEAQ 40960(R9), BX
 	MOVQ DX, R8
 	MOVQ R8, R14
+	MOVQ out+0(FP), DI
+	MOVQ DI, 32(SP)
 
 tile:
-	MOVQ R14, R8
-	LEAQ 4096(R9), R12
-	LEAQ 24576(R9), R11
-	MOVQ 16(SP), DI
-
-products:
+	MOVQ       R14, R8
+	LEAQ       4096(R9), R12
+	LEAQ       16384(R9), R11
+	MOVQ       16(SP), DI
+	MOVQ       AX, R15
+	PREFETCHT0 (R15)
+	PREFETCHT0 64(R15)
+	PREFETCHT0 128(R15)
+	PREFETCHT0 192(R15)
+	ADDQ       $0x00000100, R15
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
 	LONG $0x4b7b82c4; LONG $0x000028a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r13+0]
 	LONG $0x4b7b82c4; LONG $0x000014b4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm6, [r12+r10+0]
 	LONG $0x5e4be2c4; BYTE $0xc4 // TDPBSSD tmm0, tmm4, tmm6
-	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
-	ADDQ $0x00000280, R8
-	ADDQ $0x00000280, R12
-	ADDQ $0x00000400, R11
-	DECQ DI
-	JZ   made
+	ADDQ       $0x00000280, R8
+	ADDQ       $0x00000280, R12
+	DECQ       DI
+	JZ         even
+
+products:
+	PREFETCHT0 (R15)
+	PREFETCHT0 64(R15)
+	PREFETCHT0 128(R15)
+	PREFETCHT0 192(R15)
+	ADDQ       $0x00000100, R15
 	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO tmm1
 	LONG $0x4b7b82c4; LONG $0x000028ac; BYTE $0x00; BYTE $0x00 // TILELOADD tmm5, [r8+r13+0]
 	LONG $0x4b7b82c4; LONG $0x000014bc; BYTE $0x00; BYTE $0x00 // TILELOADD tmm7, [r12+r10+0]
 	LONG $0x5e43e2c4; BYTE $0xcd // TDPBSSD tmm1, tmm5, tmm7
+	ADDQ       $0x00000280, R8
+	ADDQ       $0x00000280, R12
+	DECQ       DI
+	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
+	LEAQ       1024(R11), R11
+	JZ         odd
+	PREFETCHT0 (R15)
+	PREFETCHT0 64(R15)
+	PREFETCHT0 128(R15)
+	PREFETCHT0 192(R15)
+	ADDQ       $0x00000100, R15
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
+	LONG $0x4b7b82c4; LONG $0x000028a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r13+0]
+	LONG $0x4b7b82c4; LONG $0x000014b4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm6, [r12+r10+0]
+	LONG $0x5e4be2c4; BYTE $0xc4 // TDPBSSD tmm0, tmm4, tmm6
+	ADDQ       $0x00000280, R8
+	ADDQ       $0x00000280, R12
+	DECQ       DI
 	LONG $0x4b7a82c4; LONG $0x0000138c; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm1
-	ADDQ $0x00000280, R8
-	ADDQ $0x00000280, R12
-	ADDQ $0x00000400, R11
-	DECQ DI
-	JNZ  products
+	LEAQ       1024(R11), R11
+	JNZ        products
+
+even:
+	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
+	JMP made
+
+odd:
+	LONG $0x4b7a82c4; LONG $0x0000138c; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm1
 
 made:
 	// Their float steps.
 	MOVQ    R14, R8
 	LEAQ    4096(R9), R12
-	LEAQ    24576(R9), R11
+	LEAQ    16384(R9), R11
 	MOVQ    16(SP), DI
+	MOVQ    blocks+56(FP), DI
+	CMPQ    DI, (SP)
+	JNE     later
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z0, Z17
+	VMOVAPS Z0, Z18
+	JMP     begun
+
+later:
 	VMOVAPS (BX), Z3
 	VMOVAPS 64(BX), Z4
 	VMOVAPS 128(BX), Z5
@@ -11078,37 +11112,51 @@ made:
 	VMOVAPS 896(BX), Z17
 	VMOVAPS 960(BX), Z18
 
+begun:
+	MOVQ 16(SP), DI
+	MOVQ step+48(FP), R15
+
 block:
 	VMOVAPS     512(R12), Z19
+	PREFETCHT0  (R8)(R15*1)
 	VCVTDQ2PS   (R11), Z20
 	VMULPS.BCST 512(R8), Z19, Z21
 	VFMADD231PS Z20, Z21, Z3
+	PREFETCHT0  64(R8)(R15*1)
 	VCVTDQ2PS   64(R11), Z20
 	VMULPS.BCST 516(R8), Z19, Z21
 	VFMADD231PS Z20, Z21, Z4
+	PREFETCHT0  128(R8)(R15*1)
 	VCVTDQ2PS   128(R11), Z20
 	VMULPS.BCST 520(R8), Z19, Z21
 	VFMADD231PS Z20, Z21, Z5
+	PREFETCHT0  192(R8)(R15*1)
 	VCVTDQ2PS   192(R11), Z20
 	VMULPS.BCST 524(R8), Z19, Z21
 	VFMADD231PS Z20, Z21, Z6
+	PREFETCHT0  256(R8)(R15*1)
 	VCVTDQ2PS   256(R11), Z20
 	VMULPS.BCST 528(R8), Z19, Z21
 	VFMADD231PS Z20, Z21, Z7
+	PREFETCHT0  320(R8)(R15*1)
 	VCVTDQ2PS   320(R11), Z20
 	VMULPS.BCST 532(R8), Z19, Z21
 	VFMADD231PS Z20, Z21, Z8
+	PREFETCHT0  384(R8)(R15*1)
 	VCVTDQ2PS   384(R11), Z20
 	VMULPS.BCST 536(R8), Z19, Z21
 	VFMADD231PS Z20, Z21, Z9
+	PREFETCHT0  448(R8)(R15*1)
 	VCVTDQ2PS   448(R11), Z20
 	VMULPS.BCST 540(R8), Z19, Z21
 	VFMADD231PS Z20, Z21, Z10
 	CMPQ        CX, $0x08
 	JLE         next
+	PREFETCHT0  512(R8)(R15*1)
 	VCVTDQ2PS   512(R11), Z20
 	VMULPS.BCST 544(R8), Z19, Z21
 	VFMADD231PS Z20, Z21, Z11
+	PREFETCHT0  576(R8)(R15*1)
 	VCVTDQ2PS   576(R11), Z20
 	VMULPS.BCST 548(R8), Z19, Z21
 	VFMADD231PS Z20, Z21, Z12
@@ -11132,11 +11180,14 @@ block:
 	VFMADD231PS Z20, Z19, Z18
 
 next:
+	ADDQ    $0x00000400, R11
 	ADDQ    $0x00000280, R8
 	ADDQ    $0x00000280, R12
-	ADDQ    $0x00000400, R11
 	DECQ    DI
 	JNZ     block
+	MOVQ    (SP), DI
+	CMPQ    DI, 16(SP)
+	JE      last
 	VMOVAPS Z3, (BX)
 	VMOVAPS Z4, 64(BX)
 	VMOVAPS Z5, 128(BX)
@@ -11153,58 +11204,129 @@ next:
 	VMOVAPS Z16, 832(BX)
 	VMOVAPS Z17, 896(BX)
 	VMOVAPS Z18, 960(BX)
-	ADDQ    $0x00000400, BX
-	ADDQ    step+48(FP), R14
-	SUBQ    $0x10, CX
-	JG      tile
-	MOVQ    16(SP), DI
-	SUBQ    DI, (SP)
-	IMUL3Q  $0x00000280, DI, DI
-	ADDQ    DI, DX
-	CMPQ    (SP), $0x00
-	JG      chunk
+	JMP     stored
 
-	// Store the sums of the strips' rows, every NaN as the same one.
-	MOVQ rows+72(FP), DI
-	CMPQ DI, $0x00000010
-	JLE  fewer
-	MOVQ $0x00000010, DI
+	// Store the sums of the strip's rows, every NaN as the same one.
+last:
+	MOVL         $0x7fc00000, DI
+	VPBROADCASTD DI, Z19
+	MOVQ         stride+8(FP), R11
+	KMOVW        24(SP), K1
+	MOVQ         32(SP), R8
+	MOVQ         R11, DI
+	SHLQ         $0x04, DI
+	ADDQ         DI, 32(SP)
+	VCMPPS       $0x03, Z3, Z3, K2
+	VMOVAPS      Z19, K2, Z3
+	VMOVUPS      Z3, K1, (R8)
+	CMPQ         CX, $0x01
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z4, Z4, K2
+	VMOVAPS      Z19, K2, Z4
+	VMOVUPS      Z4, K1, (R8)
+	CMPQ         CX, $0x02
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z5, Z5, K2
+	VMOVAPS      Z19, K2, Z5
+	VMOVUPS      Z5, K1, (R8)
+	CMPQ         CX, $0x03
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z6, Z6, K2
+	VMOVAPS      Z19, K2, Z6
+	VMOVUPS      Z6, K1, (R8)
+	CMPQ         CX, $0x04
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z7, Z7, K2
+	VMOVAPS      Z19, K2, Z7
+	VMOVUPS      Z7, K1, (R8)
+	CMPQ         CX, $0x05
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z8, Z8, K2
+	VMOVAPS      Z19, K2, Z8
+	VMOVUPS      Z8, K1, (R8)
+	CMPQ         CX, $0x06
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z9, Z9, K2
+	VMOVAPS      Z19, K2, Z9
+	VMOVUPS      Z9, K1, (R8)
+	CMPQ         CX, $0x07
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z10, Z10, K2
+	VMOVAPS      Z19, K2, Z10
+	VMOVUPS      Z10, K1, (R8)
+	CMPQ         CX, $0x08
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z11, Z11, K2
+	VMOVAPS      Z19, K2, Z11
+	VMOVUPS      Z11, K1, (R8)
+	CMPQ         CX, $0x09
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z12, Z12, K2
+	VMOVAPS      Z19, K2, Z12
+	VMOVUPS      Z12, K1, (R8)
+	CMPQ         CX, $0x0a
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z13, Z13, K2
+	VMOVAPS      Z19, K2, Z13
+	VMOVUPS      Z13, K1, (R8)
+	CMPQ         CX, $0x0b
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z14, Z14, K2
+	VMOVAPS      Z19, K2, Z14
+	VMOVUPS      Z14, K1, (R8)
+	CMPQ         CX, $0x0c
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z15, Z15, K2
+	VMOVAPS      Z19, K2, Z15
+	VMOVUPS      Z15, K1, (R8)
+	CMPQ         CX, $0x0d
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z16, Z16, K2
+	VMOVAPS      Z19, K2, Z16
+	VMOVUPS      Z16, K1, (R8)
+	CMPQ         CX, $0x0e
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z17, Z17, K2
+	VMOVAPS      Z19, K2, Z17
+	VMOVUPS      Z17, K1, (R8)
+	CMPQ         CX, $0x0f
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z18, Z18, K2
+	VMOVAPS      Z19, K2, Z18
+	VMOVUPS      Z18, K1, (R8)
+	ADDQ         R11, R8
 
-fewer:
-	MOVQ         $-1, AX
-	BZHIQ        DI, AX, AX
-	KMOVW        AX, K1
-	SHRQ         $0x10, AX
-	MOVL         $0x7fc00000, AX
-	VPBROADCASTD AX, Z3
-	MOVQ         stride+8(FP), SI
-	MOVQ         out+0(FP), AX
-	MOVQ         tokens+64(FP), CX
-	LEAQ         40960(R9), BX
-	MOVQ         DX, R8
-
-rows:
-	MOVQ    $0x00000010, DI
-	CMPQ    DI, CX
-	CMOVQGT CX, DI
-	SUBQ    DI, CX
-
-store:
-	VMOVAPS (BX), Z4
-	VCMPPS  $0x03, Z4, Z4, K2
-	VMOVAPS Z3, K2, Z4
-	VMOVUPS Z4, K1, (AX)
-	ADDQ    SI, AX
-	ADDQ    $0x40, BX
-	DECQ    DI
-	JNZ     store
-	CMPQ    CX, $0x00
-	JG      rows
-	MOVQ    size+24(FP), DI
-	ADDQ    DI, w+16(FP)
-	ADDQ    $0x00000040, out+0(FP)
-	SUBQ    $0x00000010, rows+72(FP)
-	JG      strips
+stored:
+	ADDQ   $0x00000400, BX
+	ADDQ   step+48(FP), R14
+	SUBQ   $0x10, CX
+	JG     tile
+	MOVQ   16(SP), DI
+	SUBQ   DI, (SP)
+	IMUL3Q $0x00000280, DI, DI
+	ADDQ   DI, DX
+	CMPQ   (SP), $0x00
+	JG     chunk
+	MOVQ   size+24(FP), DI
+	ADDQ   DI, w+16(FP)
+	ADDQ   $0x00000040, out+0(FP)
+	SUBQ   $0x00000010, rows+72(FP)
+	JG     strips
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -11232,114 +11354,151 @@ strips:
 	MOVQ CX, (SP)
 	MOVQ x+32(FP), DX
 	MOVQ w+16(FP), AX
-	MOVQ tokens+64(FP), CX
-	LEAQ 40960(R9), BX
-	MOVQ DX, R8
-
-clear:
-	VMOVDQA64 Z0, (BX)
-	VMOVDQA64 Z0, 64(BX)
-	VMOVDQA64 Z0, 128(BX)
-	VMOVDQA64 Z0, 192(BX)
-	VMOVDQA64 Z0, 256(BX)
-	VMOVDQA64 Z0, 320(BX)
-	VMOVDQA64 Z0, 384(BX)
-	VMOVDQA64 Z0, 448(BX)
-	VMOVDQA64 Z0, 512(BX)
-	VMOVDQA64 Z0, 576(BX)
-	VMOVDQA64 Z0, 640(BX)
-	VMOVDQA64 Z0, 704(BX)
-	VMOVDQA64 Z0, 768(BX)
-	VMOVDQA64 Z0, 832(BX)
-	VMOVDQA64 Z0, 896(BX)
-	VMOVDQA64 Z0, 960(BX)
-	ADDQ      $0x00000400, BX
-	SUBQ      $0x10, CX
-	JG        clear
 
 	// The weights of a chunk of blocks.
 chunk:
-	MOVQ    $0x00000010, SI
+	MOVQ  $-1, SI
+	MOVQ  rows+72(FP), CX
+	CMPQ  CX, $0x10
+	JGE   all
+	BZHIQ CX, SI, SI
+
+all:
+	MOVQ    SI, 24(SP)
+	MOVQ    $0x0000000c, SI
 	CMPQ    SI, (SP)
 	CMOVQGT (SP), SI
 	MOVQ    SI, 16(SP)
 	LEAQ    4096(R9), R12
 
 unfold:
-	PREFETCHT0 3072(AX)
-	PREFETCHT0 3136(AX)
-	PREFETCHT0 3200(AX)
-	PREFETCHT0 3264(AX)
-	PREFETCHT0 3328(AX)
-	VPANDD     (AX), Z1, Z2
-	VMOVDQA64  Z2, (R12)
-	VPANDD     64(AX), Z1, Z2
-	VMOVDQA64  Z2, 64(R12)
-	VPANDD     128(AX), Z1, Z2
-	VMOVDQA64  Z2, 128(R12)
-	VPANDD     192(AX), Z1, Z2
-	VMOVDQA64  Z2, 192(R12)
-	VPSRLW     $0x04, (AX), Z2
-	VPANDD     Z1, Z2, Z2
-	VMOVDQA64  Z2, 256(R12)
-	VPSRLW     $0x04, 64(AX), Z2
-	VPANDD     Z1, Z2, Z2
-	VMOVDQA64  Z2, 320(R12)
-	VPSRLW     $0x04, 128(AX), Z2
-	VPANDD     Z1, Z2, Z2
-	VMOVDQA64  Z2, 384(R12)
-	VPSRLW     $0x04, 192(AX), Z2
-	VPANDD     Z1, Z2, Z2
-	VMOVDQA64  Z2, 448(R12)
-	VCVTPH2PS  256(AX), Z2
-	VCVTPH2PS  288(AX), Z3
-	VMOVAPS    Z3, 576(R12)
-	VMOVAPS    Z2, 512(R12)
-	ADDQ       $0x00000140, AX
-	ADDQ       $0x00000280, R12
-	DECQ       SI
-	JNZ        unfold
+	VPANDD    (AX), Z1, Z2
+	VMOVDQA64 Z2, (R12)
+	VPANDD    64(AX), Z1, Z2
+	VMOVDQA64 Z2, 64(R12)
+	VPANDD    128(AX), Z1, Z2
+	VMOVDQA64 Z2, 128(R12)
+	VPANDD    192(AX), Z1, Z2
+	VMOVDQA64 Z2, 192(R12)
+	VPSRLW    $0x04, (AX), Z2
+	VPANDD    Z1, Z2, Z2
+	VMOVDQA64 Z2, 256(R12)
+	VPSRLW    $0x04, 64(AX), Z2
+	VPANDD    Z1, Z2, Z2
+	VMOVDQA64 Z2, 320(R12)
+	VPSRLW    $0x04, 128(AX), Z2
+	VPANDD    Z1, Z2, Z2
+	VMOVDQA64 Z2, 384(R12)
+	VPSRLW    $0x04, 192(AX), Z2
+	VPANDD    Z1, Z2, Z2
+	VMOVDQA64 Z2, 448(R12)
+	VCVTPH2PS 256(AX), Z2
+	VCVTPH2PS 288(AX), Z3
+	VMOVAPS   Z3, 576(R12)
+	VMOVAPS   Z2, 512(R12)
+	ADDQ      $0x00000140, AX
+	ADDQ      $0x00000280, R12
+	DECQ      SI
+	JNZ       unfold
 
 	// Products of a tile of tokens with the chunk.
 	MOVQ tokens+64(FP), CX
 	LEAQ 40960(R9), BX
 	MOVQ DX, R8
 	MOVQ R8, DI
+	MOVQ out+0(FP), SI
+	MOVQ SI, 32(SP)
 
 tile:
-	MOVQ DI, R8
-	LEAQ 4096(R9), R12
-	LEAQ 24576(R9), R11
-	MOVQ 16(SP), SI
-
-products:
+	MOVQ       DI, R8
+	LEAQ       4096(R9), R12
+	LEAQ       16384(R9), R11
+	MOVQ       16(SP), SI
+	MOVQ       AX, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	PREFETCHT0 128(R14)
+	PREFETCHT0 192(R14)
+	PREFETCHT0 256(R14)
+	ADDQ       $0x00000140, R14
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
 	LONG $0x4b7b82c4; LONG $0x000028a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r13+0]
 	LONG $0x4b7b82c4; LONG $0x000014b4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm6, [r12+r10+0]
 	LONG $0x5e4be2c4; BYTE $0xc4 // TDPBSSD tmm0, tmm4, tmm6
-	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
-	ADDQ $0x00000280, R8
-	ADDQ $0x00000280, R12
-	ADDQ $0x00000400, R11
-	DECQ SI
-	JZ   made
+	ADDQ       $0x00000280, R8
+	ADDQ       $0x00000280, R12
+	DECQ       SI
+	JZ         even
+
+products:
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	PREFETCHT0 128(R14)
+	PREFETCHT0 192(R14)
+	PREFETCHT0 256(R14)
+	ADDQ       $0x00000140, R14
 	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO tmm1
 	LONG $0x4b7b82c4; LONG $0x000028ac; BYTE $0x00; BYTE $0x00 // TILELOADD tmm5, [r8+r13+0]
 	LONG $0x4b7b82c4; LONG $0x000014bc; BYTE $0x00; BYTE $0x00 // TILELOADD tmm7, [r12+r10+0]
 	LONG $0x5e43e2c4; BYTE $0xcd // TDPBSSD tmm1, tmm5, tmm7
+	ADDQ       $0x00000280, R8
+	ADDQ       $0x00000280, R12
+	DECQ       SI
+	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
+	LEAQ       1024(R11), R11
+	JZ         odd
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	PREFETCHT0 128(R14)
+	PREFETCHT0 192(R14)
+	PREFETCHT0 256(R14)
+	ADDQ       $0x00000140, R14
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
+	LONG $0x4b7b82c4; LONG $0x000028a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r13+0]
+	LONG $0x4b7b82c4; LONG $0x000014b4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm6, [r12+r10+0]
+	LONG $0x5e4be2c4; BYTE $0xc4 // TDPBSSD tmm0, tmm4, tmm6
+	ADDQ       $0x00000280, R8
+	ADDQ       $0x00000280, R12
+	DECQ       SI
 	LONG $0x4b7a82c4; LONG $0x0000138c; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm1
-	ADDQ $0x00000280, R8
-	ADDQ $0x00000280, R12
-	ADDQ $0x00000400, R11
-	DECQ SI
-	JNZ  products
+	LEAQ       1024(R11), R11
+	JNZ        products
+
+even:
+	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
+	JMP made
+
+odd:
+	LONG $0x4b7a82c4; LONG $0x0000138c; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm1
 
 made:
 	// Their float steps.
 	MOVQ    DI, R8
 	LEAQ    4096(R9), R12
-	LEAQ    24576(R9), R11
+	LEAQ    16384(R9), R11
 	MOVQ    16(SP), SI
+	MOVQ    blocks+56(FP), SI
+	CMPQ    SI, (SP)
+	JNE     later
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z0, Z17
+	JMP     begun
+
+later:
 	VMOVAPS (BX), Z2
 	VMOVAPS 64(BX), Z3
 	VMOVAPS 128(BX), Z4
@@ -11357,44 +11516,56 @@ made:
 	VMOVAPS 896(BX), Z16
 	VMOVAPS 960(BX), Z17
 
+begun:
+	MOVQ 16(SP), SI
+	MOVQ step+48(FP), R14
+
 block:
 	VMOVAPS          512(R12), Z18
 	VMOVAPS          576(R12), Z19
+	PREFETCHT0       (R8)(R14*1)
 	VCVTDQ2PS        (R11), Z20
 	VMULPS.BCST      512(R8), Z18, Z21
 	VFMADD231PS      Z20, Z21, Z2
 	VMULPS.BCST      512(R8), Z19, Z21
 	VFMADD231PS.BCST 576(R8), Z21, Z2
+	PREFETCHT0       64(R8)(R14*1)
 	VCVTDQ2PS        64(R11), Z20
 	VMULPS.BCST      516(R8), Z18, Z21
 	VFMADD231PS      Z20, Z21, Z3
 	VMULPS.BCST      516(R8), Z19, Z21
 	VFMADD231PS.BCST 580(R8), Z21, Z3
+	PREFETCHT0       128(R8)(R14*1)
 	VCVTDQ2PS        128(R11), Z20
 	VMULPS.BCST      520(R8), Z18, Z21
 	VFMADD231PS      Z20, Z21, Z4
 	VMULPS.BCST      520(R8), Z19, Z21
 	VFMADD231PS.BCST 584(R8), Z21, Z4
+	PREFETCHT0       192(R8)(R14*1)
 	VCVTDQ2PS        192(R11), Z20
 	VMULPS.BCST      524(R8), Z18, Z21
 	VFMADD231PS      Z20, Z21, Z5
 	VMULPS.BCST      524(R8), Z19, Z21
 	VFMADD231PS.BCST 588(R8), Z21, Z5
+	PREFETCHT0       256(R8)(R14*1)
 	VCVTDQ2PS        256(R11), Z20
 	VMULPS.BCST      528(R8), Z18, Z21
 	VFMADD231PS      Z20, Z21, Z6
 	VMULPS.BCST      528(R8), Z19, Z21
 	VFMADD231PS.BCST 592(R8), Z21, Z6
+	PREFETCHT0       320(R8)(R14*1)
 	VCVTDQ2PS        320(R11), Z20
 	VMULPS.BCST      532(R8), Z18, Z21
 	VFMADD231PS      Z20, Z21, Z7
 	VMULPS.BCST      532(R8), Z19, Z21
 	VFMADD231PS.BCST 596(R8), Z21, Z7
+	PREFETCHT0       384(R8)(R14*1)
 	VCVTDQ2PS        384(R11), Z20
 	VMULPS.BCST      536(R8), Z18, Z21
 	VFMADD231PS      Z20, Z21, Z8
 	VMULPS.BCST      536(R8), Z19, Z21
 	VFMADD231PS.BCST 600(R8), Z21, Z8
+	PREFETCHT0       448(R8)(R14*1)
 	VCVTDQ2PS        448(R11), Z20
 	VMULPS.BCST      540(R8), Z18, Z21
 	VFMADD231PS      Z20, Z21, Z9
@@ -11402,11 +11573,13 @@ block:
 	VFMADD231PS.BCST 604(R8), Z21, Z9
 	CMPQ             CX, $0x08
 	JLE              next
+	PREFETCHT0       512(R8)(R14*1)
 	VCVTDQ2PS        512(R11), Z20
 	VMULPS.BCST      544(R8), Z18, Z21
 	VFMADD231PS      Z20, Z21, Z10
 	VMULPS.BCST      544(R8), Z19, Z21
 	VFMADD231PS.BCST 608(R8), Z21, Z10
+	PREFETCHT0       576(R8)(R14*1)
 	VCVTDQ2PS        576(R11), Z20
 	VMULPS.BCST      548(R8), Z18, Z21
 	VFMADD231PS      Z20, Z21, Z11
@@ -11444,11 +11617,14 @@ block:
 	VFMADD231PS.BCST 636(R8), Z18, Z17
 
 next:
+	ADDQ    $0x00000400, R11
 	ADDQ    $0x00000280, R8
 	ADDQ    $0x00000280, R12
-	ADDQ    $0x00000400, R11
 	DECQ    SI
 	JNZ     block
+	MOVQ    (SP), SI
+	CMPQ    SI, 16(SP)
+	JE      last
 	VMOVAPS Z2, (BX)
 	VMOVAPS Z3, 64(BX)
 	VMOVAPS Z4, 128(BX)
@@ -11465,58 +11641,129 @@ next:
 	VMOVAPS Z15, 832(BX)
 	VMOVAPS Z16, 896(BX)
 	VMOVAPS Z17, 960(BX)
-	ADDQ    $0x00000400, BX
-	ADDQ    step+48(FP), DI
-	SUBQ    $0x10, CX
-	JG      tile
-	MOVQ    16(SP), SI
-	SUBQ    SI, (SP)
-	IMUL3Q  $0x00000280, SI, SI
-	ADDQ    SI, DX
-	CMPQ    (SP), $0x00
-	JG      chunk
+	JMP     stored
 
-	// Store the sums of the strips' rows, every NaN as the same one.
-	MOVQ rows+72(FP), DI
-	CMPQ DI, $0x00000010
-	JLE  fewer
-	MOVQ $0x00000010, DI
+	// Store the sums of the strip's rows, every NaN as the same one.
+last:
+	MOVL         $0x7fc00000, SI
+	VPBROADCASTD SI, Z18
+	MOVQ         stride+8(FP), R11
+	KMOVW        24(SP), K1
+	MOVQ         32(SP), R8
+	MOVQ         R11, SI
+	SHLQ         $0x04, SI
+	ADDQ         SI, 32(SP)
+	VCMPPS       $0x03, Z2, Z2, K2
+	VMOVAPS      Z18, K2, Z2
+	VMOVUPS      Z2, K1, (R8)
+	CMPQ         CX, $0x01
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z3, Z3, K2
+	VMOVAPS      Z18, K2, Z3
+	VMOVUPS      Z3, K1, (R8)
+	CMPQ         CX, $0x02
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z4, Z4, K2
+	VMOVAPS      Z18, K2, Z4
+	VMOVUPS      Z4, K1, (R8)
+	CMPQ         CX, $0x03
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z5, Z5, K2
+	VMOVAPS      Z18, K2, Z5
+	VMOVUPS      Z5, K1, (R8)
+	CMPQ         CX, $0x04
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z6, Z6, K2
+	VMOVAPS      Z18, K2, Z6
+	VMOVUPS      Z6, K1, (R8)
+	CMPQ         CX, $0x05
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z7, Z7, K2
+	VMOVAPS      Z18, K2, Z7
+	VMOVUPS      Z7, K1, (R8)
+	CMPQ         CX, $0x06
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z8, Z8, K2
+	VMOVAPS      Z18, K2, Z8
+	VMOVUPS      Z8, K1, (R8)
+	CMPQ         CX, $0x07
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z9, Z9, K2
+	VMOVAPS      Z18, K2, Z9
+	VMOVUPS      Z9, K1, (R8)
+	CMPQ         CX, $0x08
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z10, Z10, K2
+	VMOVAPS      Z18, K2, Z10
+	VMOVUPS      Z10, K1, (R8)
+	CMPQ         CX, $0x09
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z11, Z11, K2
+	VMOVAPS      Z18, K2, Z11
+	VMOVUPS      Z11, K1, (R8)
+	CMPQ         CX, $0x0a
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z12, Z12, K2
+	VMOVAPS      Z18, K2, Z12
+	VMOVUPS      Z12, K1, (R8)
+	CMPQ         CX, $0x0b
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z13, Z13, K2
+	VMOVAPS      Z18, K2, Z13
+	VMOVUPS      Z13, K1, (R8)
+	CMPQ         CX, $0x0c
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z14, Z14, K2
+	VMOVAPS      Z18, K2, Z14
+	VMOVUPS      Z14, K1, (R8)
+	CMPQ         CX, $0x0d
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z15, Z15, K2
+	VMOVAPS      Z18, K2, Z15
+	VMOVUPS      Z15, K1, (R8)
+	CMPQ         CX, $0x0e
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z16, Z16, K2
+	VMOVAPS      Z18, K2, Z16
+	VMOVUPS      Z16, K1, (R8)
+	CMPQ         CX, $0x0f
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z17, Z17, K2
+	VMOVAPS      Z18, K2, Z17
+	VMOVUPS      Z17, K1, (R8)
+	ADDQ         R11, R8
 
-fewer:
-	MOVQ         $-1, AX
-	BZHIQ        DI, AX, AX
-	KMOVW        AX, K1
-	SHRQ         $0x10, AX
-	MOVL         $0x7fc00000, AX
-	VPBROADCASTD AX, Z2
-	MOVQ         stride+8(FP), SI
-	MOVQ         out+0(FP), AX
-	MOVQ         tokens+64(FP), CX
-	LEAQ         40960(R9), BX
-	MOVQ         DX, R8
-
-rows:
-	MOVQ    $0x00000010, DI
-	CMPQ    DI, CX
-	CMOVQGT CX, DI
-	SUBQ    DI, CX
-
-store:
-	VMOVAPS (BX), Z3
-	VCMPPS  $0x03, Z3, Z3, K2
-	VMOVAPS Z2, K2, Z3
-	VMOVUPS Z3, K1, (AX)
-	ADDQ    SI, AX
-	ADDQ    $0x40, BX
-	DECQ    DI
-	JNZ     store
-	CMPQ    CX, $0x00
-	JG      rows
-	MOVQ    size+24(FP), DI
-	ADDQ    DI, w+16(FP)
-	ADDQ    $0x00000040, out+0(FP)
-	SUBQ    $0x00000010, rows+72(FP)
-	JG      strips
+stored:
+	ADDQ   $0x00000400, BX
+	ADDQ   step+48(FP), DI
+	SUBQ   $0x10, CX
+	JG     tile
+	MOVQ   16(SP), SI
+	SUBQ   SI, (SP)
+	IMUL3Q $0x00000280, SI, SI
+	ADDQ   SI, DX
+	CMPQ   (SP), $0x00
+	JG     chunk
+	MOVQ   size+24(FP), SI
+	ADDQ   SI, w+16(FP)
+	ADDQ   $0x00000040, out+0(FP)
+	SUBQ   $0x00000010, rows+72(FP)
+	JG     strips
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -11553,46 +11800,24 @@ strips:
 	ADDQ $0x3f, CX
 	ANDQ $-64, CX
 	ADDQ CX, AX
-	MOVQ tokens+64(FP), CX
-	LEAQ 40960(R9), BX
-	MOVQ DX, R8
-
-clear:
-	VMOVDQA64 Z0, (BX)
-	VMOVDQA64 Z0, 64(BX)
-	VMOVDQA64 Z0, 128(BX)
-	VMOVDQA64 Z0, 192(BX)
-	VMOVDQA64 Z0, 256(BX)
-	VMOVDQA64 Z0, 320(BX)
-	VMOVDQA64 Z0, 384(BX)
-	VMOVDQA64 Z0, 448(BX)
-	VMOVDQA64 Z0, 512(BX)
-	VMOVDQA64 Z0, 576(BX)
-	VMOVDQA64 Z0, 640(BX)
-	VMOVDQA64 Z0, 704(BX)
-	VMOVDQA64 Z0, 768(BX)
-	VMOVDQA64 Z0, 832(BX)
-	VMOVDQA64 Z0, 896(BX)
-	VMOVDQA64 Z0, 960(BX)
-	ADDQ      $0x00000400, BX
-	SUBQ      $0x10, CX
-	JG        clear
 
 	// The weights of a chunk of blocks.
 chunk:
-	MOVQ    $0x00000010, DI
+	MOVQ  $-1, DI
+	MOVQ  rows+72(FP), CX
+	CMPQ  CX, $0x10
+	JGE   all
+	BZHIQ CX, DI, DI
+
+all:
+	MOVQ    DI, 24(SP)
+	MOVQ    $0x0000000c, DI
 	CMPQ    DI, (SP)
 	CMOVQGT (SP), DI
 	MOVQ    DI, 16(SP)
 	LEAQ    4096(R9), R12
 
 unfold:
-	PREFETCHT0 3072(AX)
-	PREFETCHT0 3136(AX)
-	PREFETCHT0 3200(AX)
-	PREFETCHT0 3264(AX)
-	PREFETCHT0 3328(AX)
-	PREFETCHT0 3392(AX)
 	VPSLLW     $0x04, 256(AX), Z4
 	VPANDD     Z2, Z4, Z4
 	VPTERNLOGD $0xf8, (AX), Z1, Z4
@@ -11649,41 +11874,99 @@ unfold:
 	LEAQ 40960(R9), BX
 	MOVQ DX, R8
 	MOVQ R8, R14
+	MOVQ out+0(FP), DI
+	MOVQ DI, 32(SP)
 
 tile:
-	MOVQ R14, R8
-	LEAQ 4096(R9), R12
-	LEAQ 24576(R9), R11
-	MOVQ 16(SP), DI
-
-products:
+	MOVQ       R14, R8
+	LEAQ       4096(R9), R12
+	LEAQ       16384(R9), R11
+	MOVQ       16(SP), DI
+	MOVQ       AX, R15
+	PREFETCHT0 (R15)
+	PREFETCHT0 64(R15)
+	PREFETCHT0 128(R15)
+	PREFETCHT0 192(R15)
+	PREFETCHT0 256(R15)
+	ADDQ       $0x00000140, R15
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
 	LONG $0x4b7b82c4; LONG $0x000028a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r13+0]
 	LONG $0x4b7b82c4; LONG $0x000014b4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm6, [r12+r10+0]
 	LONG $0x5e4be2c4; BYTE $0xc4 // TDPBSSD tmm0, tmm4, tmm6
-	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
-	ADDQ $0x00000280, R8
-	ADDQ $0x00000280, R12
-	ADDQ $0x00000400, R11
-	DECQ DI
-	JZ   made
+	ADDQ       $0x00000280, R8
+	ADDQ       $0x00000280, R12
+	DECQ       DI
+	JZ         even
+
+products:
+	PREFETCHT0 (R15)
+	PREFETCHT0 64(R15)
+	PREFETCHT0 128(R15)
+	PREFETCHT0 192(R15)
+	PREFETCHT0 256(R15)
+	ADDQ       $0x00000140, R15
 	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO tmm1
 	LONG $0x4b7b82c4; LONG $0x000028ac; BYTE $0x00; BYTE $0x00 // TILELOADD tmm5, [r8+r13+0]
 	LONG $0x4b7b82c4; LONG $0x000014bc; BYTE $0x00; BYTE $0x00 // TILELOADD tmm7, [r12+r10+0]
 	LONG $0x5e43e2c4; BYTE $0xcd // TDPBSSD tmm1, tmm5, tmm7
+	ADDQ       $0x00000280, R8
+	ADDQ       $0x00000280, R12
+	DECQ       DI
+	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
+	LEAQ       1024(R11), R11
+	JZ         odd
+	PREFETCHT0 (R15)
+	PREFETCHT0 64(R15)
+	PREFETCHT0 128(R15)
+	PREFETCHT0 192(R15)
+	PREFETCHT0 256(R15)
+	ADDQ       $0x00000140, R15
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
+	LONG $0x4b7b82c4; LONG $0x000028a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r13+0]
+	LONG $0x4b7b82c4; LONG $0x000014b4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm6, [r12+r10+0]
+	LONG $0x5e4be2c4; BYTE $0xc4 // TDPBSSD tmm0, tmm4, tmm6
+	ADDQ       $0x00000280, R8
+	ADDQ       $0x00000280, R12
+	DECQ       DI
 	LONG $0x4b7a82c4; LONG $0x0000138c; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm1
-	ADDQ $0x00000280, R8
-	ADDQ $0x00000280, R12
-	ADDQ $0x00000400, R11
-	DECQ DI
-	JNZ  products
+	LEAQ       1024(R11), R11
+	JNZ        products
+
+even:
+	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
+	JMP made
+
+odd:
+	LONG $0x4b7a82c4; LONG $0x0000138c; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm1
 
 made:
 	// Their float steps.
 	MOVQ    R14, R8
 	LEAQ    4096(R9), R12
-	LEAQ    24576(R9), R11
+	LEAQ    16384(R9), R11
 	MOVQ    16(SP), DI
+	MOVQ    blocks+56(FP), DI
+	CMPQ    DI, (SP)
+	JNE     later
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z0, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z0, Z19
+	JMP     begun
+
+later:
 	VMOVAPS (BX), Z4
 	VMOVAPS 64(BX), Z5
 	VMOVAPS 128(BX), Z6
@@ -11701,37 +11984,51 @@ made:
 	VMOVAPS 896(BX), Z18
 	VMOVAPS 960(BX), Z19
 
+begun:
+	MOVQ 16(SP), DI
+	MOVQ step+48(FP), R15
+
 block:
 	VMOVAPS     512(R12), Z20
+	PREFETCHT0  (R8)(R15*1)
 	VCVTDQ2PS   (R11), Z21
 	VMULPS.BCST 512(R8), Z20, Z22
 	VFMADD231PS Z21, Z22, Z4
+	PREFETCHT0  64(R8)(R15*1)
 	VCVTDQ2PS   64(R11), Z21
 	VMULPS.BCST 516(R8), Z20, Z22
 	VFMADD231PS Z21, Z22, Z5
+	PREFETCHT0  128(R8)(R15*1)
 	VCVTDQ2PS   128(R11), Z21
 	VMULPS.BCST 520(R8), Z20, Z22
 	VFMADD231PS Z21, Z22, Z6
+	PREFETCHT0  192(R8)(R15*1)
 	VCVTDQ2PS   192(R11), Z21
 	VMULPS.BCST 524(R8), Z20, Z22
 	VFMADD231PS Z21, Z22, Z7
+	PREFETCHT0  256(R8)(R15*1)
 	VCVTDQ2PS   256(R11), Z21
 	VMULPS.BCST 528(R8), Z20, Z22
 	VFMADD231PS Z21, Z22, Z8
+	PREFETCHT0  320(R8)(R15*1)
 	VCVTDQ2PS   320(R11), Z21
 	VMULPS.BCST 532(R8), Z20, Z22
 	VFMADD231PS Z21, Z22, Z9
+	PREFETCHT0  384(R8)(R15*1)
 	VCVTDQ2PS   384(R11), Z21
 	VMULPS.BCST 536(R8), Z20, Z22
 	VFMADD231PS Z21, Z22, Z10
+	PREFETCHT0  448(R8)(R15*1)
 	VCVTDQ2PS   448(R11), Z21
 	VMULPS.BCST 540(R8), Z20, Z22
 	VFMADD231PS Z21, Z22, Z11
 	CMPQ        CX, $0x08
 	JLE         next
+	PREFETCHT0  512(R8)(R15*1)
 	VCVTDQ2PS   512(R11), Z21
 	VMULPS.BCST 544(R8), Z20, Z22
 	VFMADD231PS Z21, Z22, Z12
+	PREFETCHT0  576(R8)(R15*1)
 	VCVTDQ2PS   576(R11), Z21
 	VMULPS.BCST 548(R8), Z20, Z22
 	VFMADD231PS Z21, Z22, Z13
@@ -11755,11 +12052,14 @@ block:
 	VFMADD231PS Z21, Z20, Z19
 
 next:
+	ADDQ    $0x00000400, R11
 	ADDQ    $0x00000280, R8
 	ADDQ    $0x00000280, R12
-	ADDQ    $0x00000400, R11
 	DECQ    DI
 	JNZ     block
+	MOVQ    (SP), DI
+	CMPQ    DI, 16(SP)
+	JE      last
 	VMOVAPS Z4, (BX)
 	VMOVAPS Z5, 64(BX)
 	VMOVAPS Z6, 128(BX)
@@ -11776,58 +12076,129 @@ next:
 	VMOVAPS Z17, 832(BX)
 	VMOVAPS Z18, 896(BX)
 	VMOVAPS Z19, 960(BX)
-	ADDQ    $0x00000400, BX
-	ADDQ    step+48(FP), R14
-	SUBQ    $0x10, CX
-	JG      tile
-	MOVQ    16(SP), DI
-	SUBQ    DI, (SP)
-	IMUL3Q  $0x00000280, DI, DI
-	ADDQ    DI, DX
-	CMPQ    (SP), $0x00
-	JG      chunk
+	JMP     stored
 
-	// Store the sums of the strips' rows, every NaN as the same one.
-	MOVQ rows+72(FP), DI
-	CMPQ DI, $0x00000010
-	JLE  fewer
-	MOVQ $0x00000010, DI
+	// Store the sums of the strip's rows, every NaN as the same one.
+last:
+	MOVL         $0x7fc00000, DI
+	VPBROADCASTD DI, Z20
+	MOVQ         stride+8(FP), R11
+	KMOVW        24(SP), K1
+	MOVQ         32(SP), R8
+	MOVQ         R11, DI
+	SHLQ         $0x04, DI
+	ADDQ         DI, 32(SP)
+	VCMPPS       $0x03, Z4, Z4, K2
+	VMOVAPS      Z20, K2, Z4
+	VMOVUPS      Z4, K1, (R8)
+	CMPQ         CX, $0x01
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z5, Z5, K2
+	VMOVAPS      Z20, K2, Z5
+	VMOVUPS      Z5, K1, (R8)
+	CMPQ         CX, $0x02
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z6, Z6, K2
+	VMOVAPS      Z20, K2, Z6
+	VMOVUPS      Z6, K1, (R8)
+	CMPQ         CX, $0x03
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z7, Z7, K2
+	VMOVAPS      Z20, K2, Z7
+	VMOVUPS      Z7, K1, (R8)
+	CMPQ         CX, $0x04
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z8, Z8, K2
+	VMOVAPS      Z20, K2, Z8
+	VMOVUPS      Z8, K1, (R8)
+	CMPQ         CX, $0x05
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z9, Z9, K2
+	VMOVAPS      Z20, K2, Z9
+	VMOVUPS      Z9, K1, (R8)
+	CMPQ         CX, $0x06
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z10, Z10, K2
+	VMOVAPS      Z20, K2, Z10
+	VMOVUPS      Z10, K1, (R8)
+	CMPQ         CX, $0x07
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z11, Z11, K2
+	VMOVAPS      Z20, K2, Z11
+	VMOVUPS      Z11, K1, (R8)
+	CMPQ         CX, $0x08
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z12, Z12, K2
+	VMOVAPS      Z20, K2, Z12
+	VMOVUPS      Z12, K1, (R8)
+	CMPQ         CX, $0x09
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z13, Z13, K2
+	VMOVAPS      Z20, K2, Z13
+	VMOVUPS      Z13, K1, (R8)
+	CMPQ         CX, $0x0a
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z14, Z14, K2
+	VMOVAPS      Z20, K2, Z14
+	VMOVUPS      Z14, K1, (R8)
+	CMPQ         CX, $0x0b
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z15, Z15, K2
+	VMOVAPS      Z20, K2, Z15
+	VMOVUPS      Z15, K1, (R8)
+	CMPQ         CX, $0x0c
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z16, Z16, K2
+	VMOVAPS      Z20, K2, Z16
+	VMOVUPS      Z16, K1, (R8)
+	CMPQ         CX, $0x0d
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z17, Z17, K2
+	VMOVAPS      Z20, K2, Z17
+	VMOVUPS      Z17, K1, (R8)
+	CMPQ         CX, $0x0e
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z18, Z18, K2
+	VMOVAPS      Z20, K2, Z18
+	VMOVUPS      Z18, K1, (R8)
+	CMPQ         CX, $0x0f
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z19, Z19, K2
+	VMOVAPS      Z20, K2, Z19
+	VMOVUPS      Z19, K1, (R8)
+	ADDQ         R11, R8
 
-fewer:
-	MOVQ         $-1, AX
-	BZHIQ        DI, AX, AX
-	KMOVW        AX, K1
-	SHRQ         $0x10, AX
-	MOVL         $0x7fc00000, AX
-	VPBROADCASTD AX, Z4
-	MOVQ         stride+8(FP), SI
-	MOVQ         out+0(FP), AX
-	MOVQ         tokens+64(FP), CX
-	LEAQ         40960(R9), BX
-	MOVQ         DX, R8
-
-rows:
-	MOVQ    $0x00000010, DI
-	CMPQ    DI, CX
-	CMOVQGT CX, DI
-	SUBQ    DI, CX
-
-store:
-	VMOVAPS (BX), Z5
-	VCMPPS  $0x03, Z5, Z5, K2
-	VMOVAPS Z4, K2, Z5
-	VMOVUPS Z5, K1, (AX)
-	ADDQ    SI, AX
-	ADDQ    $0x40, BX
-	DECQ    DI
-	JNZ     store
-	CMPQ    CX, $0x00
-	JG      rows
-	MOVQ    size+24(FP), DI
-	ADDQ    DI, w+16(FP)
-	ADDQ    $0x00000040, out+0(FP)
-	SUBQ    $0x00000010, rows+72(FP)
-	JG      strips
+stored:
+	ADDQ   $0x00000400, BX
+	ADDQ   step+48(FP), R14
+	SUBQ   $0x10, CX
+	JG     tile
+	MOVQ   16(SP), DI
+	SUBQ   DI, (SP)
+	IMUL3Q $0x00000280, DI, DI
+	ADDQ   DI, DX
+	CMPQ   (SP), $0x00
+	JG     chunk
+	MOVQ   size+24(FP), DI
+	ADDQ   DI, w+16(FP)
+	ADDQ   $0x00000040, out+0(FP)
+	SUBQ   $0x00000010, rows+72(FP)
+	JG     strips
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -11857,46 +12228,24 @@ strips:
 	MOVQ CX, (SP)
 	MOVQ x+32(FP), DX
 	MOVQ w+16(FP), AX
-	MOVQ tokens+64(FP), CX
-	LEAQ 40960(R9), BX
-	MOVQ DX, R8
-
-clear:
-	VMOVDQA64 Z0, (BX)
-	VMOVDQA64 Z0, 64(BX)
-	VMOVDQA64 Z0, 128(BX)
-	VMOVDQA64 Z0, 192(BX)
-	VMOVDQA64 Z0, 256(BX)
-	VMOVDQA64 Z0, 320(BX)
-	VMOVDQA64 Z0, 384(BX)
-	VMOVDQA64 Z0, 448(BX)
-	VMOVDQA64 Z0, 512(BX)
-	VMOVDQA64 Z0, 576(BX)
-	VMOVDQA64 Z0, 640(BX)
-	VMOVDQA64 Z0, 704(BX)
-	VMOVDQA64 Z0, 768(BX)
-	VMOVDQA64 Z0, 832(BX)
-	VMOVDQA64 Z0, 896(BX)
-	VMOVDQA64 Z0, 960(BX)
-	ADDQ      $0x00000400, BX
-	SUBQ      $0x10, CX
-	JG        clear
 
 	// The weights of a chunk of blocks.
 chunk:
-	MOVQ    $0x00000010, SI
+	MOVQ  $-1, SI
+	MOVQ  rows+72(FP), CX
+	CMPQ  CX, $0x10
+	JGE   all
+	BZHIQ CX, SI, SI
+
+all:
+	MOVQ    SI, 24(SP)
+	MOVQ    $0x0000000c, SI
 	CMPQ    SI, (SP)
 	CMOVQGT (SP), SI
 	MOVQ    SI, 16(SP)
 	LEAQ    4096(R9), R12
 
 unfold:
-	PREFETCHT0 3072(AX)
-	PREFETCHT0 3136(AX)
-	PREFETCHT0 3200(AX)
-	PREFETCHT0 3264(AX)
-	PREFETCHT0 3328(AX)
-	PREFETCHT0 3392(AX)
 	VPSLLW     $0x04, 256(AX), Z3
 	VPANDD     Z2, Z3, Z3
 	VPTERNLOGD $0xf8, (AX), Z1, Z3
@@ -11946,41 +12295,102 @@ unfold:
 	LEAQ 40960(R9), BX
 	MOVQ DX, R8
 	MOVQ R8, DI
+	MOVQ out+0(FP), SI
+	MOVQ SI, 32(SP)
 
 tile:
-	MOVQ DI, R8
-	LEAQ 4096(R9), R12
-	LEAQ 24576(R9), R11
-	MOVQ 16(SP), SI
-
-products:
+	MOVQ       DI, R8
+	LEAQ       4096(R9), R12
+	LEAQ       16384(R9), R11
+	MOVQ       16(SP), SI
+	MOVQ       AX, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	PREFETCHT0 128(R14)
+	PREFETCHT0 192(R14)
+	PREFETCHT0 256(R14)
+	PREFETCHT0 320(R14)
+	ADDQ       $0x00000180, R14
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
 	LONG $0x4b7b82c4; LONG $0x000028a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r13+0]
 	LONG $0x4b7b82c4; LONG $0x000014b4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm6, [r12+r10+0]
 	LONG $0x5e4be2c4; BYTE $0xc4 // TDPBSSD tmm0, tmm4, tmm6
-	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
-	ADDQ $0x00000280, R8
-	ADDQ $0x00000280, R12
-	ADDQ $0x00000400, R11
-	DECQ SI
-	JZ   made
+	ADDQ       $0x00000280, R8
+	ADDQ       $0x00000280, R12
+	DECQ       SI
+	JZ         even
+
+products:
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	PREFETCHT0 128(R14)
+	PREFETCHT0 192(R14)
+	PREFETCHT0 256(R14)
+	PREFETCHT0 320(R14)
+	ADDQ       $0x00000180, R14
 	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO tmm1
 	LONG $0x4b7b82c4; LONG $0x000028ac; BYTE $0x00; BYTE $0x00 // TILELOADD tmm5, [r8+r13+0]
 	LONG $0x4b7b82c4; LONG $0x000014bc; BYTE $0x00; BYTE $0x00 // TILELOADD tmm7, [r12+r10+0]
 	LONG $0x5e43e2c4; BYTE $0xcd // TDPBSSD tmm1, tmm5, tmm7
+	ADDQ       $0x00000280, R8
+	ADDQ       $0x00000280, R12
+	DECQ       SI
+	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
+	LEAQ       1024(R11), R11
+	JZ         odd
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	PREFETCHT0 128(R14)
+	PREFETCHT0 192(R14)
+	PREFETCHT0 256(R14)
+	PREFETCHT0 320(R14)
+	ADDQ       $0x00000180, R14
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
+	LONG $0x4b7b82c4; LONG $0x000028a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r13+0]
+	LONG $0x4b7b82c4; LONG $0x000014b4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm6, [r12+r10+0]
+	LONG $0x5e4be2c4; BYTE $0xc4 // TDPBSSD tmm0, tmm4, tmm6
+	ADDQ       $0x00000280, R8
+	ADDQ       $0x00000280, R12
+	DECQ       SI
 	LONG $0x4b7a82c4; LONG $0x0000138c; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm1
-	ADDQ $0x00000280, R8
-	ADDQ $0x00000280, R12
-	ADDQ $0x00000400, R11
-	DECQ SI
-	JNZ  products
+	LEAQ       1024(R11), R11
+	JNZ        products
+
+even:
+	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
+	JMP made
+
+odd:
+	LONG $0x4b7a82c4; LONG $0x0000138c; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm1
 
 made:
 	// Their float steps.
 	MOVQ    DI, R8
 	LEAQ    4096(R9), R12
-	LEAQ    24576(R9), R11
+	LEAQ    16384(R9), R11
 	MOVQ    16(SP), SI
+	MOVQ    blocks+56(FP), SI
+	CMPQ    SI, (SP)
+	JNE     later
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z0, Z17
+	VMOVAPS Z0, Z18
+	JMP     begun
+
+later:
 	VMOVAPS (BX), Z3
 	VMOVAPS 64(BX), Z4
 	VMOVAPS 128(BX), Z5
@@ -11998,44 +12408,56 @@ made:
 	VMOVAPS 896(BX), Z17
 	VMOVAPS 960(BX), Z18
 
+begun:
+	MOVQ 16(SP), SI
+	MOVQ step+48(FP), R14
+
 block:
 	VMOVAPS          512(R12), Z19
 	VMOVAPS          576(R12), Z20
+	PREFETCHT0       (R8)(R14*1)
 	VCVTDQ2PS        (R11), Z21
 	VMULPS.BCST      512(R8), Z19, Z22
 	VFMADD231PS      Z21, Z22, Z3
 	VMULPS.BCST      512(R8), Z20, Z22
 	VFMADD231PS.BCST 576(R8), Z22, Z3
+	PREFETCHT0       64(R8)(R14*1)
 	VCVTDQ2PS        64(R11), Z21
 	VMULPS.BCST      516(R8), Z19, Z22
 	VFMADD231PS      Z21, Z22, Z4
 	VMULPS.BCST      516(R8), Z20, Z22
 	VFMADD231PS.BCST 580(R8), Z22, Z4
+	PREFETCHT0       128(R8)(R14*1)
 	VCVTDQ2PS        128(R11), Z21
 	VMULPS.BCST      520(R8), Z19, Z22
 	VFMADD231PS      Z21, Z22, Z5
 	VMULPS.BCST      520(R8), Z20, Z22
 	VFMADD231PS.BCST 584(R8), Z22, Z5
+	PREFETCHT0       192(R8)(R14*1)
 	VCVTDQ2PS        192(R11), Z21
 	VMULPS.BCST      524(R8), Z19, Z22
 	VFMADD231PS      Z21, Z22, Z6
 	VMULPS.BCST      524(R8), Z20, Z22
 	VFMADD231PS.BCST 588(R8), Z22, Z6
+	PREFETCHT0       256(R8)(R14*1)
 	VCVTDQ2PS        256(R11), Z21
 	VMULPS.BCST      528(R8), Z19, Z22
 	VFMADD231PS      Z21, Z22, Z7
 	VMULPS.BCST      528(R8), Z20, Z22
 	VFMADD231PS.BCST 592(R8), Z22, Z7
+	PREFETCHT0       320(R8)(R14*1)
 	VCVTDQ2PS        320(R11), Z21
 	VMULPS.BCST      532(R8), Z19, Z22
 	VFMADD231PS      Z21, Z22, Z8
 	VMULPS.BCST      532(R8), Z20, Z22
 	VFMADD231PS.BCST 596(R8), Z22, Z8
+	PREFETCHT0       384(R8)(R14*1)
 	VCVTDQ2PS        384(R11), Z21
 	VMULPS.BCST      536(R8), Z19, Z22
 	VFMADD231PS      Z21, Z22, Z9
 	VMULPS.BCST      536(R8), Z20, Z22
 	VFMADD231PS.BCST 600(R8), Z22, Z9
+	PREFETCHT0       448(R8)(R14*1)
 	VCVTDQ2PS        448(R11), Z21
 	VMULPS.BCST      540(R8), Z19, Z22
 	VFMADD231PS      Z21, Z22, Z10
@@ -12043,11 +12465,13 @@ block:
 	VFMADD231PS.BCST 604(R8), Z22, Z10
 	CMPQ             CX, $0x08
 	JLE              next
+	PREFETCHT0       512(R8)(R14*1)
 	VCVTDQ2PS        512(R11), Z21
 	VMULPS.BCST      544(R8), Z19, Z22
 	VFMADD231PS      Z21, Z22, Z11
 	VMULPS.BCST      544(R8), Z20, Z22
 	VFMADD231PS.BCST 608(R8), Z22, Z11
+	PREFETCHT0       576(R8)(R14*1)
 	VCVTDQ2PS        576(R11), Z21
 	VMULPS.BCST      548(R8), Z19, Z22
 	VFMADD231PS      Z21, Z22, Z12
@@ -12085,11 +12509,14 @@ block:
 	VFMADD231PS.BCST 636(R8), Z19, Z18
 
 next:
+	ADDQ    $0x00000400, R11
 	ADDQ    $0x00000280, R8
 	ADDQ    $0x00000280, R12
-	ADDQ    $0x00000400, R11
 	DECQ    SI
 	JNZ     block
+	MOVQ    (SP), SI
+	CMPQ    SI, 16(SP)
+	JE      last
 	VMOVAPS Z3, (BX)
 	VMOVAPS Z4, 64(BX)
 	VMOVAPS Z5, 128(BX)
@@ -12106,58 +12533,129 @@ next:
 	VMOVAPS Z16, 832(BX)
 	VMOVAPS Z17, 896(BX)
 	VMOVAPS Z18, 960(BX)
-	ADDQ    $0x00000400, BX
-	ADDQ    step+48(FP), DI
-	SUBQ    $0x10, CX
-	JG      tile
-	MOVQ    16(SP), SI
-	SUBQ    SI, (SP)
-	IMUL3Q  $0x00000280, SI, SI
-	ADDQ    SI, DX
-	CMPQ    (SP), $0x00
-	JG      chunk
+	JMP     stored
 
-	// Store the sums of the strips' rows, every NaN as the same one.
-	MOVQ rows+72(FP), DI
-	CMPQ DI, $0x00000010
-	JLE  fewer
-	MOVQ $0x00000010, DI
+	// Store the sums of the strip's rows, every NaN as the same one.
+last:
+	MOVL         $0x7fc00000, SI
+	VPBROADCASTD SI, Z19
+	MOVQ         stride+8(FP), R11
+	KMOVW        24(SP), K1
+	MOVQ         32(SP), R8
+	MOVQ         R11, SI
+	SHLQ         $0x04, SI
+	ADDQ         SI, 32(SP)
+	VCMPPS       $0x03, Z3, Z3, K2
+	VMOVAPS      Z19, K2, Z3
+	VMOVUPS      Z3, K1, (R8)
+	CMPQ         CX, $0x01
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z4, Z4, K2
+	VMOVAPS      Z19, K2, Z4
+	VMOVUPS      Z4, K1, (R8)
+	CMPQ         CX, $0x02
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z5, Z5, K2
+	VMOVAPS      Z19, K2, Z5
+	VMOVUPS      Z5, K1, (R8)
+	CMPQ         CX, $0x03
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z6, Z6, K2
+	VMOVAPS      Z19, K2, Z6
+	VMOVUPS      Z6, K1, (R8)
+	CMPQ         CX, $0x04
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z7, Z7, K2
+	VMOVAPS      Z19, K2, Z7
+	VMOVUPS      Z7, K1, (R8)
+	CMPQ         CX, $0x05
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z8, Z8, K2
+	VMOVAPS      Z19, K2, Z8
+	VMOVUPS      Z8, K1, (R8)
+	CMPQ         CX, $0x06
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z9, Z9, K2
+	VMOVAPS      Z19, K2, Z9
+	VMOVUPS      Z9, K1, (R8)
+	CMPQ         CX, $0x07
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z10, Z10, K2
+	VMOVAPS      Z19, K2, Z10
+	VMOVUPS      Z10, K1, (R8)
+	CMPQ         CX, $0x08
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z11, Z11, K2
+	VMOVAPS      Z19, K2, Z11
+	VMOVUPS      Z11, K1, (R8)
+	CMPQ         CX, $0x09
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z12, Z12, K2
+	VMOVAPS      Z19, K2, Z12
+	VMOVUPS      Z12, K1, (R8)
+	CMPQ         CX, $0x0a
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z13, Z13, K2
+	VMOVAPS      Z19, K2, Z13
+	VMOVUPS      Z13, K1, (R8)
+	CMPQ         CX, $0x0b
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z14, Z14, K2
+	VMOVAPS      Z19, K2, Z14
+	VMOVUPS      Z14, K1, (R8)
+	CMPQ         CX, $0x0c
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z15, Z15, K2
+	VMOVAPS      Z19, K2, Z15
+	VMOVUPS      Z15, K1, (R8)
+	CMPQ         CX, $0x0d
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z16, Z16, K2
+	VMOVAPS      Z19, K2, Z16
+	VMOVUPS      Z16, K1, (R8)
+	CMPQ         CX, $0x0e
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z17, Z17, K2
+	VMOVAPS      Z19, K2, Z17
+	VMOVUPS      Z17, K1, (R8)
+	CMPQ         CX, $0x0f
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z18, Z18, K2
+	VMOVAPS      Z19, K2, Z18
+	VMOVUPS      Z18, K1, (R8)
+	ADDQ         R11, R8
 
-fewer:
-	MOVQ         $-1, AX
-	BZHIQ        DI, AX, AX
-	KMOVW        AX, K1
-	SHRQ         $0x10, AX
-	MOVL         $0x7fc00000, AX
-	VPBROADCASTD AX, Z3
-	MOVQ         stride+8(FP), SI
-	MOVQ         out+0(FP), AX
-	MOVQ         tokens+64(FP), CX
-	LEAQ         40960(R9), BX
-	MOVQ         DX, R8
-
-rows:
-	MOVQ    $0x00000010, DI
-	CMPQ    DI, CX
-	CMOVQGT CX, DI
-	SUBQ    DI, CX
-
-store:
-	VMOVAPS (BX), Z4
-	VCMPPS  $0x03, Z4, Z4, K2
-	VMOVAPS Z3, K2, Z4
-	VMOVUPS Z4, K1, (AX)
-	ADDQ    SI, AX
-	ADDQ    $0x40, BX
-	DECQ    DI
-	JNZ     store
-	CMPQ    CX, $0x00
-	JG      rows
-	MOVQ    size+24(FP), DI
-	ADDQ    DI, w+16(FP)
-	ADDQ    $0x00000040, out+0(FP)
-	SUBQ    $0x00000010, rows+72(FP)
-	JG      strips
+stored:
+	ADDQ   $0x00000400, BX
+	ADDQ   step+48(FP), DI
+	SUBQ   $0x10, CX
+	JG     tile
+	MOVQ   16(SP), SI
+	SUBQ   SI, (SP)
+	IMUL3Q $0x00000280, SI, SI
+	ADDQ   SI, DX
+	CMPQ   (SP), $0x00
+	JG     chunk
+	MOVQ   size+24(FP), SI
+	ADDQ   SI, w+16(FP)
+	ADDQ   $0x00000040, out+0(FP)
+	SUBQ   $0x00000010, rows+72(FP)
+	JG     strips
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -12192,121 +12690,163 @@ strips:
 	ADDQ $0x3f, CX
 	ANDQ $-64, CX
 	ADDQ CX, AX
-	MOVQ tokens+64(FP), CX
-	LEAQ 40960(R9), BX
-	MOVQ DX, R8
-
-clear:
-	VMOVDQA64 Z0, (BX)
-	VMOVDQA64 Z0, 64(BX)
-	VMOVDQA64 Z0, 128(BX)
-	VMOVDQA64 Z0, 192(BX)
-	VMOVDQA64 Z0, 256(BX)
-	VMOVDQA64 Z0, 320(BX)
-	VMOVDQA64 Z0, 384(BX)
-	VMOVDQA64 Z0, 448(BX)
-	VMOVDQA64 Z0, 512(BX)
-	VMOVDQA64 Z0, 576(BX)
-	VMOVDQA64 Z0, 640(BX)
-	VMOVDQA64 Z0, 704(BX)
-	VMOVDQA64 Z0, 768(BX)
-	VMOVDQA64 Z0, 832(BX)
-	VMOVDQA64 Z0, 896(BX)
-	VMOVDQA64 Z0, 960(BX)
-	ADDQ      $0x00000400, BX
-	SUBQ      $0x10, CX
-	JG        clear
 
 	// The weights of a chunk of blocks.
 chunk:
-	MOVQ    $0x00000010, DI
+	MOVQ  $-1, DI
+	MOVQ  rows+72(FP), CX
+	CMPQ  CX, $0x10
+	JGE   all
+	BZHIQ CX, DI, DI
+
+all:
+	MOVQ    DI, 24(SP)
+	MOVQ    $0x0000000c, DI
 	CMPQ    DI, (SP)
 	CMOVQGT (SP), DI
 	MOVQ    DI, 16(SP)
 	LEAQ    4096(R9), R12
 
 unfold:
-	PREFETCHT0 3072(AX)
-	PREFETCHT0 3136(AX)
-	PREFETCHT0 3200(AX)
-	PREFETCHT0 3264(AX)
-	PREFETCHT0 3328(AX)
-	PREFETCHT0 3392(AX)
-	PREFETCHT0 3456(AX)
-	PREFETCHT0 3520(AX)
-	PREFETCHT0 3584(AX)
-	VPXORD     (AX), Z1, Z3
-	VPSUBB     Z2, Z3, Z3
-	VMOVDQA64  Z3, (R12)
-	VPXORD     64(AX), Z1, Z3
-	VPSUBB     Z2, Z3, Z3
-	VMOVDQA64  Z3, 64(R12)
-	VPXORD     128(AX), Z1, Z3
-	VPSUBB     Z2, Z3, Z3
-	VMOVDQA64  Z3, 128(R12)
-	VPXORD     192(AX), Z1, Z3
-	VPSUBB     Z2, Z3, Z3
-	VMOVDQA64  Z3, 192(R12)
-	VPXORD     256(AX), Z1, Z3
-	VPSUBB     Z2, Z3, Z3
-	VMOVDQA64  Z3, 256(R12)
-	VPXORD     320(AX), Z1, Z3
-	VPSUBB     Z2, Z3, Z3
-	VMOVDQA64  Z3, 320(R12)
-	VPXORD     384(AX), Z1, Z3
-	VPSUBB     Z2, Z3, Z3
-	VMOVDQA64  Z3, 384(R12)
-	VPXORD     448(AX), Z1, Z3
-	VPSUBB     Z2, Z3, Z3
-	VMOVDQA64  Z3, 448(R12)
-	VCVTPH2PS  (SI), Z3
-	ADDQ       $0x20, SI
-	VMOVAPS    Z3, 512(R12)
-	ADDQ       $0x00000200, AX
-	ADDQ       $0x00000280, R12
-	DECQ       DI
-	JNZ        unfold
+	VPXORD    (AX), Z1, Z3
+	VPSUBB    Z2, Z3, Z3
+	VMOVDQA64 Z3, (R12)
+	VPXORD    64(AX), Z1, Z3
+	VPSUBB    Z2, Z3, Z3
+	VMOVDQA64 Z3, 64(R12)
+	VPXORD    128(AX), Z1, Z3
+	VPSUBB    Z2, Z3, Z3
+	VMOVDQA64 Z3, 128(R12)
+	VPXORD    192(AX), Z1, Z3
+	VPSUBB    Z2, Z3, Z3
+	VMOVDQA64 Z3, 192(R12)
+	VPXORD    256(AX), Z1, Z3
+	VPSUBB    Z2, Z3, Z3
+	VMOVDQA64 Z3, 256(R12)
+	VPXORD    320(AX), Z1, Z3
+	VPSUBB    Z2, Z3, Z3
+	VMOVDQA64 Z3, 320(R12)
+	VPXORD    384(AX), Z1, Z3
+	VPSUBB    Z2, Z3, Z3
+	VMOVDQA64 Z3, 384(R12)
+	VPXORD    448(AX), Z1, Z3
+	VPSUBB    Z2, Z3, Z3
+	VMOVDQA64 Z3, 448(R12)
+	VCVTPH2PS (SI), Z3
+	ADDQ      $0x20, SI
+	VMOVAPS   Z3, 512(R12)
+	ADDQ      $0x00000200, AX
+	ADDQ      $0x00000280, R12
+	DECQ      DI
+	JNZ       unfold
 
 	// Products of a tile of tokens with the chunk.
 	MOVQ tokens+64(FP), CX
 	LEAQ 40960(R9), BX
 	MOVQ DX, R8
 	MOVQ R8, R14
+	MOVQ out+0(FP), DI
+	MOVQ DI, 32(SP)
 
 tile:
-	MOVQ R14, R8
-	LEAQ 4096(R9), R12
-	LEAQ 24576(R9), R11
-	MOVQ 16(SP), DI
-
-products:
+	MOVQ       R14, R8
+	LEAQ       4096(R9), R12
+	LEAQ       16384(R9), R11
+	MOVQ       16(SP), DI
+	MOVQ       AX, R15
+	PREFETCHT0 (R15)
+	PREFETCHT0 64(R15)
+	PREFETCHT0 128(R15)
+	PREFETCHT0 192(R15)
+	PREFETCHT0 256(R15)
+	PREFETCHT0 320(R15)
+	PREFETCHT0 384(R15)
+	PREFETCHT0 448(R15)
+	ADDQ       $0x00000200, R15
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
 	LONG $0x4b7b82c4; LONG $0x000028a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r13+0]
 	LONG $0x4b7b82c4; LONG $0x000014b4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm6, [r12+r10+0]
 	LONG $0x5e4be2c4; BYTE $0xc4 // TDPBSSD tmm0, tmm4, tmm6
-	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
-	ADDQ $0x00000280, R8
-	ADDQ $0x00000280, R12
-	ADDQ $0x00000400, R11
-	DECQ DI
-	JZ   made
+	ADDQ       $0x00000280, R8
+	ADDQ       $0x00000280, R12
+	DECQ       DI
+	JZ         even
+
+products:
+	PREFETCHT0 (R15)
+	PREFETCHT0 64(R15)
+	PREFETCHT0 128(R15)
+	PREFETCHT0 192(R15)
+	PREFETCHT0 256(R15)
+	PREFETCHT0 320(R15)
+	PREFETCHT0 384(R15)
+	PREFETCHT0 448(R15)
+	ADDQ       $0x00000200, R15
 	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO tmm1
 	LONG $0x4b7b82c4; LONG $0x000028ac; BYTE $0x00; BYTE $0x00 // TILELOADD tmm5, [r8+r13+0]
 	LONG $0x4b7b82c4; LONG $0x000014bc; BYTE $0x00; BYTE $0x00 // TILELOADD tmm7, [r12+r10+0]
 	LONG $0x5e43e2c4; BYTE $0xcd // TDPBSSD tmm1, tmm5, tmm7
+	ADDQ       $0x00000280, R8
+	ADDQ       $0x00000280, R12
+	DECQ       DI
+	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
+	LEAQ       1024(R11), R11
+	JZ         odd
+	PREFETCHT0 (R15)
+	PREFETCHT0 64(R15)
+	PREFETCHT0 128(R15)
+	PREFETCHT0 192(R15)
+	PREFETCHT0 256(R15)
+	PREFETCHT0 320(R15)
+	PREFETCHT0 384(R15)
+	PREFETCHT0 448(R15)
+	ADDQ       $0x00000200, R15
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
+	LONG $0x4b7b82c4; LONG $0x000028a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r13+0]
+	LONG $0x4b7b82c4; LONG $0x000014b4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm6, [r12+r10+0]
+	LONG $0x5e4be2c4; BYTE $0xc4 // TDPBSSD tmm0, tmm4, tmm6
+	ADDQ       $0x00000280, R8
+	ADDQ       $0x00000280, R12
+	DECQ       DI
 	LONG $0x4b7a82c4; LONG $0x0000138c; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm1
-	ADDQ $0x00000280, R8
-	ADDQ $0x00000280, R12
-	ADDQ $0x00000400, R11
-	DECQ DI
-	JNZ  products
+	LEAQ       1024(R11), R11
+	JNZ        products
+
+even:
+	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
+	JMP made
+
+odd:
+	LONG $0x4b7a82c4; LONG $0x0000138c; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm1
 
 made:
 	// Their float steps.
 	MOVQ    R14, R8
 	LEAQ    4096(R9), R12
-	LEAQ    24576(R9), R11
+	LEAQ    16384(R9), R11
 	MOVQ    16(SP), DI
+	MOVQ    blocks+56(FP), DI
+	CMPQ    DI, (SP)
+	JNE     later
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z0, Z17
+	VMOVAPS Z0, Z18
+	JMP     begun
+
+later:
 	VMOVAPS (BX), Z3
 	VMOVAPS 64(BX), Z4
 	VMOVAPS 128(BX), Z5
@@ -12324,37 +12864,51 @@ made:
 	VMOVAPS 896(BX), Z17
 	VMOVAPS 960(BX), Z18
 
+begun:
+	MOVQ 16(SP), DI
+	MOVQ step+48(FP), R15
+
 block:
 	VMOVAPS     512(R12), Z19
+	PREFETCHT0  (R8)(R15*1)
 	VCVTDQ2PS   (R11), Z20
 	VMULPS.BCST 512(R8), Z19, Z21
 	VFMADD231PS Z20, Z21, Z3
+	PREFETCHT0  64(R8)(R15*1)
 	VCVTDQ2PS   64(R11), Z20
 	VMULPS.BCST 516(R8), Z19, Z21
 	VFMADD231PS Z20, Z21, Z4
+	PREFETCHT0  128(R8)(R15*1)
 	VCVTDQ2PS   128(R11), Z20
 	VMULPS.BCST 520(R8), Z19, Z21
 	VFMADD231PS Z20, Z21, Z5
+	PREFETCHT0  192(R8)(R15*1)
 	VCVTDQ2PS   192(R11), Z20
 	VMULPS.BCST 524(R8), Z19, Z21
 	VFMADD231PS Z20, Z21, Z6
+	PREFETCHT0  256(R8)(R15*1)
 	VCVTDQ2PS   256(R11), Z20
 	VMULPS.BCST 528(R8), Z19, Z21
 	VFMADD231PS Z20, Z21, Z7
+	PREFETCHT0  320(R8)(R15*1)
 	VCVTDQ2PS   320(R11), Z20
 	VMULPS.BCST 532(R8), Z19, Z21
 	VFMADD231PS Z20, Z21, Z8
+	PREFETCHT0  384(R8)(R15*1)
 	VCVTDQ2PS   384(R11), Z20
 	VMULPS.BCST 536(R8), Z19, Z21
 	VFMADD231PS Z20, Z21, Z9
+	PREFETCHT0  448(R8)(R15*1)
 	VCVTDQ2PS   448(R11), Z20
 	VMULPS.BCST 540(R8), Z19, Z21
 	VFMADD231PS Z20, Z21, Z10
 	CMPQ        CX, $0x08
 	JLE         next
+	PREFETCHT0  512(R8)(R15*1)
 	VCVTDQ2PS   512(R11), Z20
 	VMULPS.BCST 544(R8), Z19, Z21
 	VFMADD231PS Z20, Z21, Z11
+	PREFETCHT0  576(R8)(R15*1)
 	VCVTDQ2PS   576(R11), Z20
 	VMULPS.BCST 548(R8), Z19, Z21
 	VFMADD231PS Z20, Z21, Z12
@@ -12378,11 +12932,14 @@ block:
 	VFMADD231PS Z20, Z19, Z18
 
 next:
+	ADDQ    $0x00000400, R11
 	ADDQ    $0x00000280, R8
 	ADDQ    $0x00000280, R12
-	ADDQ    $0x00000400, R11
 	DECQ    DI
 	JNZ     block
+	MOVQ    (SP), DI
+	CMPQ    DI, 16(SP)
+	JE      last
 	VMOVAPS Z3, (BX)
 	VMOVAPS Z4, 64(BX)
 	VMOVAPS Z5, 128(BX)
@@ -12399,58 +12956,129 @@ next:
 	VMOVAPS Z16, 832(BX)
 	VMOVAPS Z17, 896(BX)
 	VMOVAPS Z18, 960(BX)
-	ADDQ    $0x00000400, BX
-	ADDQ    step+48(FP), R14
-	SUBQ    $0x10, CX
-	JG      tile
-	MOVQ    16(SP), DI
-	SUBQ    DI, (SP)
-	IMUL3Q  $0x00000280, DI, DI
-	ADDQ    DI, DX
-	CMPQ    (SP), $0x00
-	JG      chunk
+	JMP     stored
 
-	// Store the sums of the strips' rows, every NaN as the same one.
-	MOVQ rows+72(FP), DI
-	CMPQ DI, $0x00000010
-	JLE  fewer
-	MOVQ $0x00000010, DI
+	// Store the sums of the strip's rows, every NaN as the same one.
+last:
+	MOVL         $0x7fc00000, DI
+	VPBROADCASTD DI, Z19
+	MOVQ         stride+8(FP), R11
+	KMOVW        24(SP), K1
+	MOVQ         32(SP), R8
+	MOVQ         R11, DI
+	SHLQ         $0x04, DI
+	ADDQ         DI, 32(SP)
+	VCMPPS       $0x03, Z3, Z3, K2
+	VMOVAPS      Z19, K2, Z3
+	VMOVUPS      Z3, K1, (R8)
+	CMPQ         CX, $0x01
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z4, Z4, K2
+	VMOVAPS      Z19, K2, Z4
+	VMOVUPS      Z4, K1, (R8)
+	CMPQ         CX, $0x02
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z5, Z5, K2
+	VMOVAPS      Z19, K2, Z5
+	VMOVUPS      Z5, K1, (R8)
+	CMPQ         CX, $0x03
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z6, Z6, K2
+	VMOVAPS      Z19, K2, Z6
+	VMOVUPS      Z6, K1, (R8)
+	CMPQ         CX, $0x04
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z7, Z7, K2
+	VMOVAPS      Z19, K2, Z7
+	VMOVUPS      Z7, K1, (R8)
+	CMPQ         CX, $0x05
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z8, Z8, K2
+	VMOVAPS      Z19, K2, Z8
+	VMOVUPS      Z8, K1, (R8)
+	CMPQ         CX, $0x06
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z9, Z9, K2
+	VMOVAPS      Z19, K2, Z9
+	VMOVUPS      Z9, K1, (R8)
+	CMPQ         CX, $0x07
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z10, Z10, K2
+	VMOVAPS      Z19, K2, Z10
+	VMOVUPS      Z10, K1, (R8)
+	CMPQ         CX, $0x08
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z11, Z11, K2
+	VMOVAPS      Z19, K2, Z11
+	VMOVUPS      Z11, K1, (R8)
+	CMPQ         CX, $0x09
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z12, Z12, K2
+	VMOVAPS      Z19, K2, Z12
+	VMOVUPS      Z12, K1, (R8)
+	CMPQ         CX, $0x0a
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z13, Z13, K2
+	VMOVAPS      Z19, K2, Z13
+	VMOVUPS      Z13, K1, (R8)
+	CMPQ         CX, $0x0b
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z14, Z14, K2
+	VMOVAPS      Z19, K2, Z14
+	VMOVUPS      Z14, K1, (R8)
+	CMPQ         CX, $0x0c
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z15, Z15, K2
+	VMOVAPS      Z19, K2, Z15
+	VMOVUPS      Z15, K1, (R8)
+	CMPQ         CX, $0x0d
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z16, Z16, K2
+	VMOVAPS      Z19, K2, Z16
+	VMOVUPS      Z16, K1, (R8)
+	CMPQ         CX, $0x0e
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z17, Z17, K2
+	VMOVAPS      Z19, K2, Z17
+	VMOVUPS      Z17, K1, (R8)
+	CMPQ         CX, $0x0f
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z18, Z18, K2
+	VMOVAPS      Z19, K2, Z18
+	VMOVUPS      Z18, K1, (R8)
+	ADDQ         R11, R8
 
-fewer:
-	MOVQ         $-1, AX
-	BZHIQ        DI, AX, AX
-	KMOVW        AX, K1
-	SHRQ         $0x10, AX
-	MOVL         $0x7fc00000, AX
-	VPBROADCASTD AX, Z3
-	MOVQ         stride+8(FP), SI
-	MOVQ         out+0(FP), AX
-	MOVQ         tokens+64(FP), CX
-	LEAQ         40960(R9), BX
-	MOVQ         DX, R8
-
-rows:
-	MOVQ    $0x00000010, DI
-	CMPQ    DI, CX
-	CMOVQGT CX, DI
-	SUBQ    DI, CX
-
-store:
-	VMOVAPS (BX), Z4
-	VCMPPS  $0x03, Z4, Z4, K2
-	VMOVAPS Z3, K2, Z4
-	VMOVUPS Z4, K1, (AX)
-	ADDQ    SI, AX
-	ADDQ    $0x40, BX
-	DECQ    DI
-	JNZ     store
-	CMPQ    CX, $0x00
-	JG      rows
-	MOVQ    size+24(FP), DI
-	ADDQ    DI, w+16(FP)
-	ADDQ    $0x00000040, out+0(FP)
-	SUBQ    $0x00000010, rows+72(FP)
-	JG      strips
+stored:
+	ADDQ   $0x00000400, BX
+	ADDQ   step+48(FP), R14
+	SUBQ   $0x10, CX
+	JG     tile
+	MOVQ   16(SP), DI
+	SUBQ   DI, (SP)
+	IMUL3Q $0x00000280, DI, DI
+	ADDQ   DI, DX
+	CMPQ   (SP), $0x00
+	JG     chunk
+	MOVQ   size+24(FP), DI
+	ADDQ   DI, w+16(FP)
+	ADDQ   $0x00000040, out+0(FP)
+	SUBQ   $0x00000010, rows+72(FP)
+	JG     strips
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -12486,129 +13114,163 @@ strips:
 	ADDQ $0x3f, CX
 	ANDQ $-64, CX
 	ADDQ CX, AX
-	MOVQ tokens+64(FP), CX
-	LEAQ 40960(R9), BX
-	MOVQ DX, R8
-
-clear:
-	VMOVDQA64 Z0, (BX)
-	VMOVDQA64 Z0, 64(BX)
-	VMOVDQA64 Z0, 128(BX)
-	VMOVDQA64 Z0, 192(BX)
-	VMOVDQA64 Z0, 256(BX)
-	VMOVDQA64 Z0, 320(BX)
-	VMOVDQA64 Z0, 384(BX)
-	VMOVDQA64 Z0, 448(BX)
-	VMOVDQA64 Z0, 512(BX)
-	VMOVDQA64 Z0, 576(BX)
-	VMOVDQA64 Z0, 640(BX)
-	VMOVDQA64 Z0, 704(BX)
-	VMOVDQA64 Z0, 768(BX)
-	VMOVDQA64 Z0, 832(BX)
-	VMOVDQA64 Z0, 896(BX)
-	VMOVDQA64 Z0, 960(BX)
-	ADDQ      $0x00000400, BX
-	SUBQ      $0x10, CX
-	JG        clear
 
 	// The weights of a chunk of blocks.
 chunk:
-	MOVQ    $0x00000010, DI
+	MOVQ  $-1, DI
+	MOVQ  rows+72(FP), CX
+	CMPQ  CX, $0x10
+	JGE   all
+	BZHIQ CX, DI, DI
+
+all:
+	MOVQ    DI, 24(SP)
+	MOVQ    $0x0000000c, DI
 	CMPQ    DI, (SP)
 	CMOVQGT (SP), DI
 	MOVQ    DI, 16(SP)
 	LEAQ    4096(R9), R12
 
 unfold:
-	PREFETCHT0 3072(AX)
-	PREFETCHT0 3136(AX)
-	PREFETCHT0 3200(AX)
-	PREFETCHT0 3264(AX)
-	PREFETCHT0 3328(AX)
-	VPANDD     (AX), Z1, Z4
-	VPSHUFB    Z4, Z3, Z4
-	VPSUBB     Z2, Z4, Z4
-	VMOVDQA64  Z4, (R12)
-	VPANDD     64(AX), Z1, Z4
-	VPSHUFB    Z4, Z3, Z4
-	VPSUBB     Z2, Z4, Z4
-	VMOVDQA64  Z4, 64(R12)
-	VPANDD     128(AX), Z1, Z4
-	VPSHUFB    Z4, Z3, Z4
-	VPSUBB     Z2, Z4, Z4
-	VMOVDQA64  Z4, 128(R12)
-	VPANDD     192(AX), Z1, Z4
-	VPSHUFB    Z4, Z3, Z4
-	VPSUBB     Z2, Z4, Z4
-	VMOVDQA64  Z4, 192(R12)
-	VPSRLW     $0x04, (AX), Z4
-	VPANDD     Z1, Z4, Z4
-	VPSHUFB    Z4, Z3, Z4
-	VPSUBB     Z2, Z4, Z4
-	VMOVDQA64  Z4, 256(R12)
-	VPSRLW     $0x04, 64(AX), Z4
-	VPANDD     Z1, Z4, Z4
-	VPSHUFB    Z4, Z3, Z4
-	VPSUBB     Z2, Z4, Z4
-	VMOVDQA64  Z4, 320(R12)
-	VPSRLW     $0x04, 128(AX), Z4
-	VPANDD     Z1, Z4, Z4
-	VPSHUFB    Z4, Z3, Z4
-	VPSUBB     Z2, Z4, Z4
-	VMOVDQA64  Z4, 384(R12)
-	VPSRLW     $0x04, 192(AX), Z4
-	VPANDD     Z1, Z4, Z4
-	VPSHUFB    Z4, Z3, Z4
-	VPSUBB     Z2, Z4, Z4
-	VMOVDQA64  Z4, 448(R12)
-	VCVTPH2PS  (SI), Z4
-	ADDQ       $0x20, SI
-	VMOVAPS    Z4, 512(R12)
-	ADDQ       $0x00000100, AX
-	ADDQ       $0x00000280, R12
-	DECQ       DI
-	JNZ        unfold
+	VPANDD    (AX), Z1, Z4
+	VPSHUFB   Z4, Z3, Z4
+	VPSUBB    Z2, Z4, Z4
+	VMOVDQA64 Z4, (R12)
+	VPANDD    64(AX), Z1, Z4
+	VPSHUFB   Z4, Z3, Z4
+	VPSUBB    Z2, Z4, Z4
+	VMOVDQA64 Z4, 64(R12)
+	VPANDD    128(AX), Z1, Z4
+	VPSHUFB   Z4, Z3, Z4
+	VPSUBB    Z2, Z4, Z4
+	VMOVDQA64 Z4, 128(R12)
+	VPANDD    192(AX), Z1, Z4
+	VPSHUFB   Z4, Z3, Z4
+	VPSUBB    Z2, Z4, Z4
+	VMOVDQA64 Z4, 192(R12)
+	VPSRLW    $0x04, (AX), Z4
+	VPANDD    Z1, Z4, Z4
+	VPSHUFB   Z4, Z3, Z4
+	VPSUBB    Z2, Z4, Z4
+	VMOVDQA64 Z4, 256(R12)
+	VPSRLW    $0x04, 64(AX), Z4
+	VPANDD    Z1, Z4, Z4
+	VPSHUFB   Z4, Z3, Z4
+	VPSUBB    Z2, Z4, Z4
+	VMOVDQA64 Z4, 320(R12)
+	VPSRLW    $0x04, 128(AX), Z4
+	VPANDD    Z1, Z4, Z4
+	VPSHUFB   Z4, Z3, Z4
+	VPSUBB    Z2, Z4, Z4
+	VMOVDQA64 Z4, 384(R12)
+	VPSRLW    $0x04, 192(AX), Z4
+	VPANDD    Z1, Z4, Z4
+	VPSHUFB   Z4, Z3, Z4
+	VPSUBB    Z2, Z4, Z4
+	VMOVDQA64 Z4, 448(R12)
+	VCVTPH2PS (SI), Z4
+	ADDQ      $0x20, SI
+	VMOVAPS   Z4, 512(R12)
+	ADDQ      $0x00000100, AX
+	ADDQ      $0x00000280, R12
+	DECQ      DI
+	JNZ       unfold
 
 	// Products of a tile of tokens with the chunk.
 	MOVQ tokens+64(FP), CX
 	LEAQ 40960(R9), BX
 	MOVQ DX, R8
 	MOVQ R8, R14
+	MOVQ out+0(FP), DI
+	MOVQ DI, 32(SP)
 
 tile:
-	MOVQ R14, R8
-	LEAQ 4096(R9), R12
-	LEAQ 24576(R9), R11
-	MOVQ 16(SP), DI
-
-products:
+	MOVQ       R14, R8
+	LEAQ       4096(R9), R12
+	LEAQ       16384(R9), R11
+	MOVQ       16(SP), DI
+	MOVQ       AX, R15
+	PREFETCHT0 (R15)
+	PREFETCHT0 64(R15)
+	PREFETCHT0 128(R15)
+	PREFETCHT0 192(R15)
+	ADDQ       $0x00000100, R15
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
 	LONG $0x4b7b82c4; LONG $0x000028a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r13+0]
 	LONG $0x4b7b82c4; LONG $0x000014b4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm6, [r12+r10+0]
 	LONG $0x5e4be2c4; BYTE $0xc4 // TDPBSSD tmm0, tmm4, tmm6
-	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
-	ADDQ $0x00000280, R8
-	ADDQ $0x00000280, R12
-	ADDQ $0x00000400, R11
-	DECQ DI
-	JZ   made
+	ADDQ       $0x00000280, R8
+	ADDQ       $0x00000280, R12
+	DECQ       DI
+	JZ         even
+
+products:
+	PREFETCHT0 (R15)
+	PREFETCHT0 64(R15)
+	PREFETCHT0 128(R15)
+	PREFETCHT0 192(R15)
+	ADDQ       $0x00000100, R15
 	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO tmm1
 	LONG $0x4b7b82c4; LONG $0x000028ac; BYTE $0x00; BYTE $0x00 // TILELOADD tmm5, [r8+r13+0]
 	LONG $0x4b7b82c4; LONG $0x000014bc; BYTE $0x00; BYTE $0x00 // TILELOADD tmm7, [r12+r10+0]
 	LONG $0x5e43e2c4; BYTE $0xcd // TDPBSSD tmm1, tmm5, tmm7
+	ADDQ       $0x00000280, R8
+	ADDQ       $0x00000280, R12
+	DECQ       DI
+	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
+	LEAQ       1024(R11), R11
+	JZ         odd
+	PREFETCHT0 (R15)
+	PREFETCHT0 64(R15)
+	PREFETCHT0 128(R15)
+	PREFETCHT0 192(R15)
+	ADDQ       $0x00000100, R15
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO tmm0
+	LONG $0x4b7b82c4; LONG $0x000028a4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm4, [r8+r13+0]
+	LONG $0x4b7b82c4; LONG $0x000014b4; BYTE $0x00; BYTE $0x00 // TILELOADD tmm6, [r12+r10+0]
+	LONG $0x5e4be2c4; BYTE $0xc4 // TDPBSSD tmm0, tmm4, tmm6
+	ADDQ       $0x00000280, R8
+	ADDQ       $0x00000280, R12
+	DECQ       DI
 	LONG $0x4b7a82c4; LONG $0x0000138c; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm1
-	ADDQ $0x00000280, R8
-	ADDQ $0x00000280, R12
-	ADDQ $0x00000400, R11
-	DECQ DI
-	JNZ  products
+	LEAQ       1024(R11), R11
+	JNZ        products
+
+even:
+	LONG $0x4b7a82c4; LONG $0x00001384; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm0
+	JMP made
+
+odd:
+	LONG $0x4b7a82c4; LONG $0x0000138c; BYTE $0x00; BYTE $0x00 // TILESTORED [r11+r10+0], tmm1
 
 made:
 	// Their float steps.
 	MOVQ    R14, R8
 	LEAQ    4096(R9), R12
-	LEAQ    24576(R9), R11
+	LEAQ    16384(R9), R11
 	MOVQ    16(SP), DI
+	MOVQ    blocks+56(FP), DI
+	CMPQ    DI, (SP)
+	JNE     later
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z0, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z0, Z19
+	JMP     begun
+
+later:
 	VMOVAPS (BX), Z4
 	VMOVAPS 64(BX), Z5
 	VMOVAPS 128(BX), Z6
@@ -12626,37 +13288,51 @@ made:
 	VMOVAPS 896(BX), Z18
 	VMOVAPS 960(BX), Z19
 
+begun:
+	MOVQ 16(SP), DI
+	MOVQ step+48(FP), R15
+
 block:
 	VMOVAPS     512(R12), Z20
+	PREFETCHT0  (R8)(R15*1)
 	VCVTDQ2PS   (R11), Z21
 	VMULPS.BCST 512(R8), Z20, Z22
 	VFMADD231PS Z21, Z22, Z4
+	PREFETCHT0  64(R8)(R15*1)
 	VCVTDQ2PS   64(R11), Z21
 	VMULPS.BCST 516(R8), Z20, Z22
 	VFMADD231PS Z21, Z22, Z5
+	PREFETCHT0  128(R8)(R15*1)
 	VCVTDQ2PS   128(R11), Z21
 	VMULPS.BCST 520(R8), Z20, Z22
 	VFMADD231PS Z21, Z22, Z6
+	PREFETCHT0  192(R8)(R15*1)
 	VCVTDQ2PS   192(R11), Z21
 	VMULPS.BCST 524(R8), Z20, Z22
 	VFMADD231PS Z21, Z22, Z7
+	PREFETCHT0  256(R8)(R15*1)
 	VCVTDQ2PS   256(R11), Z21
 	VMULPS.BCST 528(R8), Z20, Z22
 	VFMADD231PS Z21, Z22, Z8
+	PREFETCHT0  320(R8)(R15*1)
 	VCVTDQ2PS   320(R11), Z21
 	VMULPS.BCST 532(R8), Z20, Z22
 	VFMADD231PS Z21, Z22, Z9
+	PREFETCHT0  384(R8)(R15*1)
 	VCVTDQ2PS   384(R11), Z21
 	VMULPS.BCST 536(R8), Z20, Z22
 	VFMADD231PS Z21, Z22, Z10
+	PREFETCHT0  448(R8)(R15*1)
 	VCVTDQ2PS   448(R11), Z21
 	VMULPS.BCST 540(R8), Z20, Z22
 	VFMADD231PS Z21, Z22, Z11
 	CMPQ        CX, $0x08
 	JLE         next
+	PREFETCHT0  512(R8)(R15*1)
 	VCVTDQ2PS   512(R11), Z21
 	VMULPS.BCST 544(R8), Z20, Z22
 	VFMADD231PS Z21, Z22, Z12
+	PREFETCHT0  576(R8)(R15*1)
 	VCVTDQ2PS   576(R11), Z21
 	VMULPS.BCST 548(R8), Z20, Z22
 	VFMADD231PS Z21, Z22, Z13
@@ -12680,11 +13356,14 @@ block:
 	VFMADD231PS Z21, Z20, Z19
 
 next:
+	ADDQ    $0x00000400, R11
 	ADDQ    $0x00000280, R8
 	ADDQ    $0x00000280, R12
-	ADDQ    $0x00000400, R11
 	DECQ    DI
 	JNZ     block
+	MOVQ    (SP), DI
+	CMPQ    DI, 16(SP)
+	JE      last
 	VMOVAPS Z4, (BX)
 	VMOVAPS Z5, 64(BX)
 	VMOVAPS Z6, 128(BX)
@@ -12701,58 +13380,129 @@ next:
 	VMOVAPS Z17, 832(BX)
 	VMOVAPS Z18, 896(BX)
 	VMOVAPS Z19, 960(BX)
-	ADDQ    $0x00000400, BX
-	ADDQ    step+48(FP), R14
-	SUBQ    $0x10, CX
-	JG      tile
-	MOVQ    16(SP), DI
-	SUBQ    DI, (SP)
-	IMUL3Q  $0x00000280, DI, DI
-	ADDQ    DI, DX
-	CMPQ    (SP), $0x00
-	JG      chunk
+	JMP     stored
 
-	// Store the sums of the strips' rows, every NaN as the same one.
-	MOVQ rows+72(FP), DI
-	CMPQ DI, $0x00000010
-	JLE  fewer
-	MOVQ $0x00000010, DI
+	// Store the sums of the strip's rows, every NaN as the same one.
+last:
+	MOVL         $0x7fc00000, DI
+	VPBROADCASTD DI, Z20
+	MOVQ         stride+8(FP), R11
+	KMOVW        24(SP), K1
+	MOVQ         32(SP), R8
+	MOVQ         R11, DI
+	SHLQ         $0x04, DI
+	ADDQ         DI, 32(SP)
+	VCMPPS       $0x03, Z4, Z4, K2
+	VMOVAPS      Z20, K2, Z4
+	VMOVUPS      Z4, K1, (R8)
+	CMPQ         CX, $0x01
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z5, Z5, K2
+	VMOVAPS      Z20, K2, Z5
+	VMOVUPS      Z5, K1, (R8)
+	CMPQ         CX, $0x02
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z6, Z6, K2
+	VMOVAPS      Z20, K2, Z6
+	VMOVUPS      Z6, K1, (R8)
+	CMPQ         CX, $0x03
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z7, Z7, K2
+	VMOVAPS      Z20, K2, Z7
+	VMOVUPS      Z7, K1, (R8)
+	CMPQ         CX, $0x04
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z8, Z8, K2
+	VMOVAPS      Z20, K2, Z8
+	VMOVUPS      Z8, K1, (R8)
+	CMPQ         CX, $0x05
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z9, Z9, K2
+	VMOVAPS      Z20, K2, Z9
+	VMOVUPS      Z9, K1, (R8)
+	CMPQ         CX, $0x06
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z10, Z10, K2
+	VMOVAPS      Z20, K2, Z10
+	VMOVUPS      Z10, K1, (R8)
+	CMPQ         CX, $0x07
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z11, Z11, K2
+	VMOVAPS      Z20, K2, Z11
+	VMOVUPS      Z11, K1, (R8)
+	CMPQ         CX, $0x08
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z12, Z12, K2
+	VMOVAPS      Z20, K2, Z12
+	VMOVUPS      Z12, K1, (R8)
+	CMPQ         CX, $0x09
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z13, Z13, K2
+	VMOVAPS      Z20, K2, Z13
+	VMOVUPS      Z13, K1, (R8)
+	CMPQ         CX, $0x0a
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z14, Z14, K2
+	VMOVAPS      Z20, K2, Z14
+	VMOVUPS      Z14, K1, (R8)
+	CMPQ         CX, $0x0b
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z15, Z15, K2
+	VMOVAPS      Z20, K2, Z15
+	VMOVUPS      Z15, K1, (R8)
+	CMPQ         CX, $0x0c
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z16, Z16, K2
+	VMOVAPS      Z20, K2, Z16
+	VMOVUPS      Z16, K1, (R8)
+	CMPQ         CX, $0x0d
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z17, Z17, K2
+	VMOVAPS      Z20, K2, Z17
+	VMOVUPS      Z17, K1, (R8)
+	CMPQ         CX, $0x0e
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z18, Z18, K2
+	VMOVAPS      Z20, K2, Z18
+	VMOVUPS      Z18, K1, (R8)
+	CMPQ         CX, $0x0f
+	JLE          stored
+	ADDQ         R11, R8
+	VCMPPS       $0x03, Z19, Z19, K2
+	VMOVAPS      Z20, K2, Z19
+	VMOVUPS      Z19, K1, (R8)
+	ADDQ         R11, R8
 
-fewer:
-	MOVQ         $-1, AX
-	BZHIQ        DI, AX, AX
-	KMOVW        AX, K1
-	SHRQ         $0x10, AX
-	MOVL         $0x7fc00000, AX
-	VPBROADCASTD AX, Z4
-	MOVQ         stride+8(FP), SI
-	MOVQ         out+0(FP), AX
-	MOVQ         tokens+64(FP), CX
-	LEAQ         40960(R9), BX
-	MOVQ         DX, R8
-
-rows:
-	MOVQ    $0x00000010, DI
-	CMPQ    DI, CX
-	CMOVQGT CX, DI
-	SUBQ    DI, CX
-
-store:
-	VMOVAPS (BX), Z5
-	VCMPPS  $0x03, Z5, Z5, K2
-	VMOVAPS Z4, K2, Z5
-	VMOVUPS Z5, K1, (AX)
-	ADDQ    SI, AX
-	ADDQ    $0x40, BX
-	DECQ    DI
-	JNZ     store
-	CMPQ    CX, $0x00
-	JG      rows
-	MOVQ    size+24(FP), DI
-	ADDQ    DI, w+16(FP)
-	ADDQ    $0x00000040, out+0(FP)
-	SUBQ    $0x00000010, rows+72(FP)
-	JG      strips
+stored:
+	ADDQ   $0x00000400, BX
+	ADDQ   step+48(FP), R14
+	SUBQ   $0x10, CX
+	JG     tile
+	MOVQ   16(SP), DI
+	SUBQ   DI, (SP)
+	IMUL3Q $0x00000280, DI, DI
+	ADDQ   DI, DX
+	CMPQ   (SP), $0x00
+	JG     chunk
+	MOVQ   size+24(FP), DI
+	ADDQ   DI, w+16(FP)
+	ADDQ   $0x00000040, out+0(FP)
+	SUBQ   $0x00000010, rows+72(FP)
+	JG     strips
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET

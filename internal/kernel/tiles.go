@@ -40,7 +40,7 @@ func (m *Matrix) tiles(tokens int) dotTiles {
 	// Where tiles begin to be faster with weights that come from memory: their kernels read in bursts, and wait longer.
 	from := 13
 	if m.format.block == 32 {
-		from = 32
+		from = 24
 	}
 	if m.layout == nil || tokens < from {
 		return nil
@@ -138,12 +138,19 @@ func planTiles(m *Matrix, t int) stripPlan {
 		quants   = 1 << 20  // of an item
 		tokens   = 256      // of an item
 		products = 12 << 20 // of an item
+		weights  = 64 << 10 // of an item, of blocks of 32
 	)
 	p := stripPlan{columns: ceil(t, max(tileRows, min(tokens, quants/m.Cols)))}
 	p.tokens = ceil(ceil(t, p.columns), tileRows) * tileRows
 	p.columns = ceil(t, p.tokens)
-	p.strips = max(2, products/(p.tokens*stripRows*m.Cols)&^1)
-	p.share(m, 2)
+	p.strips = products / (p.tokens * stripRows * m.Cols)
+	if m.format.block == 32 {
+		p.strips = max(1, min(p.strips, weights/(stripRows*m.Cols)))
+		p.share(m, 1)
+	} else {
+		p.strips = max(2, p.strips&^1)
+		p.share(m, 2)
+	}
 	return p
 }
 
