@@ -13,7 +13,16 @@ TOOL       := go tool -modfile=tools/go.mod
 FETCHMODEL := go run -C tools ./fetchmodel -dir "$(CURDIR)/build/models"
 
 # The same source gives the same bytes.
-GOBUILD := -trimpath -buildvcs=false -ldflags='-s -w -buildid='
+LDFLAGS := -s -w -buildid=
+GOBUILD := -trimpath -buildvcs=false -ldflags='$(LDFLAGS)'
+
+# What was built, for `realm version`. tools/release says it the same way.
+COMMIT = $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null)
+
+EXE := $(shell go env GOEXE)
+
+# Platforms to release for: names of js/sdk/native/platforms.json with commas between, host, or all.
+PLATFORMS ?= all
 
 # The Node addon is C too; the headers of Node-API come with npm. Not `npm ci`: it wants the packages of all platforms in the
 # lock file, which a registry that has only this one's cannot give it.
@@ -27,21 +36,24 @@ RACE := . ./internal/hostcall ./internal/engine ./internal/gguf ./internal/hub .
 QEMU := $(shell command -v qemu-aarch64-static || command -v qemu-aarch64)
 NEON := GOOS=linux GOARCH=arm64 CGO_ENABLED=0 REALM_CPU=neon REALM_TEST_CPU=neon go test -short -exec '$(QEMU)'
 
-.PHONY: help build guest guest-tiny node demo test test-node test-neon ci check gen bench bench-peer fmt lint fuzz clean
+.PHONY: help build guest guest-tiny node sdk demo test test-node test-neon ci check gen bench bench-peer release release-check fmt lint fuzz clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 build: guest ## build the command line with the guest in it: build/realm
 	cp build/realm-guest.wasm cmd/realm/
-	CGO_ENABLED=0 go build $(GOBUILD) -tags embed_guest -o build/realm ./cmd/realm
+	CGO_ENABLED=0 go build $(GOBUILD) -ldflags='$(LDFLAGS) -X main.commit=$(COMMIT)' -tags embed_guest -o build/realm ./cmd/realm
 
 guest: ## build the guest that ships: build/realm-guest.wasm
 	GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build $(GOBUILD) -buildmode=c-shared -o build/realm-guest.wasm ./cmd/realm-guest
 
-node: guest js/node_modules/.package-lock.json ## build the Node package: js/sdk
+node: build sdk ## build the Node package with its native parts: js/sdk
 	$(NODE) build $(GOBUILD) -tags node_addon -buildmode=c-shared -o build/node/index.node ./cmd/realm-node
 	cp build/node/index.node js/sdk/native/
+	mkdir -p js/sdk/native/bin && cp build/realm js/sdk/native/bin/realm$(EXE)
+
+sdk: guest js/node_modules/.package-lock.json
 	cp build/realm-guest.wasm js/sdk/native/guest.wasm
 	$(NPM) run build
 
@@ -55,7 +67,7 @@ guest-tiny: ## build the guest with TinyGo, below 600 KB: build/realm-guest-tiny
 	go run -C tools ./tinyguest -root ..
 	REALM_GUEST=$(CURDIR)/build/realm-guest-tiny.wasm go test -count=1 ./cmd/realm-guest ./wasm
 
-demo: build node ## fetch a small model and ask it for the capital of France; REALM_MODEL=FILE asks another model
+demo: node ## fetch a small model and ask it for the capital of France; REALM_MODEL=FILE asks another model
 	npm --prefix examples/paris-node install --no-package-lock
 	@model=$$($(FETCHMODEL)) && set -x && build/realm run -v -m "$$model" -p "What is the capital of France?" && \
 	for program in storage direct sandbox; do node examples/paris-node/$$program.mjs "$$model" || exit 1; done
@@ -64,7 +76,8 @@ test: ## run all tests; those that need the model skip where it cannot be fetche
 	@REALM_MODEL=$$($(FETCHMODEL) -optional) && export REALM_MODEL && set -x && go test ./... && go test -C tools ./...
 	@$(MAKE) test-node
 
-test-node: build node ## run the tests of the Node package
+test-node: node ## run the tests of the Node package
+	go run -C tools ./release pack
 	build/realm synth --force tiny-llama-q4_1 build/models/tiny-llama-q4_1.gguf
 	@REALM_MODEL=$$($(FETCHMODEL) -optional) && export REALM_MODEL && set -x && $(NPM) test
 
@@ -105,6 +118,13 @@ lint: js/node_modules/.package-lock.json ## formatting, vet for each platform, s
 	$(NPM) run check
 	cd tools && go tool staticcheck ./...
 
+release: sdk ## build/release: archives, npm packages, checksums and a bill of materials; PLATFORMS=all, host or names
+	cp build/realm-guest.wasm cmd/realm/
+	go run -C tools ./release build -platforms $(PLATFORMS)
+
+release-check: js/node_modules/.package-lock.json ## build two releases of the last commit in two folders, and compare them
+	go run -C tools ./release check -platforms $(PLATFORMS)
+
 fmt: ## format all Go files
 	$(TOOL) gofumpt -l -w .
 
@@ -124,4 +144,4 @@ fuzz: ## run every fuzz target in turn, each for FUZZTIME (default 10s)
 	go run -C tools ./fuzzall -time $(FUZZTIME) ..
 
 clean: ## remove build/, the fetched model included
-	rm -rf build js/node_modules js/sdk/esm js/sdk/cjs js/sdk/native/index.node js/sdk/native/guest.wasm
+	rm -rf build js/node_modules js/sdk/esm js/sdk/cjs js/sdk/native/bin js/sdk/native/index.node js/sdk/native/guest.wasm

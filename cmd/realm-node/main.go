@@ -11,7 +11,6 @@ package main
 
 /*
 #cgo CFLAGS: -O2 -Wall -Wextra
-#cgo linux LDFLAGS: -Wl,--unresolved-symbols=ignore-all
 #cgo darwin LDFLAGS: -Wl,-undefined,dynamic_lookup
 #include <stdlib.h>
 #include "addon.h"

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/realm-ai/realm"
 	"github.com/realm-ai/realm/internal/cli"
 	"github.com/realm-ai/realm/internal/synth"
 )
@@ -345,7 +347,17 @@ func TestHelp(t *testing.T) {
 			}
 		}
 	}
-	if got := succeed(t, "", "version"); !strings.HasPrefix(got, "realm devel go") || strings.Count(got, "\n") != 1 {
-		t.Errorf("version: %q", got)
+	text := succeed(t, "", "version")
+	var b build
+	if err := json.Unmarshal([]byte(succeed(t, "", "--version", "--json")), &b); err != nil {
+		t.Fatal(err)
+	}
+	if b.Version != realm.Version || b.Go != runtime.Version() || !slices.Contains(b.Processor, b.Kernels) {
+		t.Errorf("version --json: %+v", b)
+	}
+	for _, want := range []string{"realm " + realm.Version + "\n", b.Go + " for " + runtime.GOOS, "kernels    " + b.Kernels + "\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("version: %q is not in %q", want, text)
+		}
 	}
 }

@@ -4,10 +4,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"runtime"
-	"runtime/debug"
 
 	"github.com/realm-ai/realm/internal/cli"
 )
@@ -26,21 +23,5 @@ func app() *cli.App {
 			lsCommand(), rmCommand(), cacheCommand(), guestCommand(), versionCommand(),
 		},
 		Topics: []cli.Topic{namesTopic(), cli.ExitCodes()},
-	}
-}
-
-func versionCommand() *cli.Command {
-	return &cli.Command{
-		Name:  "version",
-		Short: "print the version",
-		Usage: []string{"version"},
-		Run: func(_ context.Context, env *cli.Env, _ []string) error {
-			version := "devel"
-			if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
-				version = info.Main.Version
-			}
-			_, err := fmt.Fprintf(env.Stdout, "realm %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return err
-		},
 	}
 }

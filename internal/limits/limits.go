@@ -48,6 +48,18 @@ const (
 // Instructions names the set of kernels that package cpu has chosen, and what Measure measures with for it.
 func Instructions() string { return cpu.Chosen().String() + ": " + probeOf(cpu.Chosen()).names }
 
+// Kernels names the set of kernels that package cpu has chosen, and those that the processor can run, the best first.
+func Kernels() (chosen string, processor []string) {
+	for set := cpu.AMX; ; set-- {
+		if cpu.Available(set) {
+			processor = append(processor, set.String())
+		}
+		if set == cpu.Generic {
+			return cpu.Chosen().String(), processor
+		}
+	}
+}
+
 // Measure finds the rates of each number of threads. It reads memory of its own, of about size bytes, in huge pages
 // where the system has them: what the processor's caches hold of that many bytes, they hold here too.
 func Measure(ctx context.Context, size int64, threads ...int) ([]Rates, error) {

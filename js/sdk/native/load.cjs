@@ -1,13 +1,18 @@
 'use strict'
 
-// The one place that finds the addon, for ES modules and CommonJS alike.
+const { find, host } = require('./find.cjs')
+
+// The one place that loads the addon, for ES modules and CommonJS alike.
+const file = find('addon')
 try {
-  module.exports = require('./index.node')
+  module.exports = require(file)
 } catch (error) {
-  const platform = `${process.platform}-${process.arch}`
-  throw new Error(
-    `realm: the native addon did not load on ${platform}, Node ${process.version}: ${error.message}\n` +
-      'Built from a checkout, `make node` makes it.',
-    { cause: error },
+  throw Object.assign(
+    new Error(
+      `realm: the addon ${file} did not load (${host().text}): ${error.message}\n` +
+        'Try: npm install --include=optional @realm-ai/sdk, on this machine. In a checkout, `make node` builds it.',
+      { cause: error },
+    ),
+    { code: 'REALM_IO' },
   )
 }

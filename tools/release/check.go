@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// check builds the last commit twice, in two folders with caches of their own, and compares what comes out.
+func (r *release) check(names string) error {
+	if strings.HasSuffix(r.commit(), "-dirty") {
+		return fmt.Errorf("there are changes that are not committed: what is checked is the last commit")
+	}
+	temp, err := os.MkdirTemp("", "realm-release-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temp)
+	var sums [2]string
+	for i, folder := range []string{"a", filepath.Join("another", "folder-with-a-longer-name")} {
+		dir := filepath.Join(temp, folder)
+		if err := r.buildIn(dir, names, fmt.Sprint(filepath.Join(temp, "caches"), i)); err != nil {
+			return fmt.Errorf("in %s: %w", dir, err)
+		}
+		data, err := os.ReadFile(filepath.Join(dir, "build", "release", sumsName))
+		if err != nil {
+			return err
+		}
+		sums[i] = string(data)
+	}
+	if sums[0] != sums[1] {
+		return fmt.Errorf("two builds differ:\n%s\n%s", sums[0], sums[1])
+	}
+	fmt.Printf("two builds of %s are the same:\n%s", r.commit(), sums[0])
+	return nil
+}
+
+// buildIn clones the repository to a folder and builds a release there, with nothing in the caches.
+func (r *release) buildIn(dir, names, caches string) error {
+	for _, command := range [][]string{
+		{"git", "clone", "--quiet", r.root, dir},
+		{"make", "-C", dir, "release", "PLATFORMS=" + names},
+	} {
+		cmd := exec.Command(command[0], command[1:]...)
+		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+		cmd.Env = append(os.Environ(), "GOCACHE="+filepath.Join(caches, "go"), "ZIG_GLOBAL_CACHE_DIR="+filepath.Join(caches, "zig"))
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("%s: %w", command[0], err)
+		}
+	}
+	return nil
+}
