@@ -77,7 +77,7 @@ func (c *client) list(ctx context.Context, repo string) ([]entry, error) {
 				continue
 			}
 			e := entry{path: item.Path, size: item.Size}
-			if item.LFS != nil && sha256Word.MatchString(item.LFS.OID) {
+			if item.LFS != nil && isSHA256(item.LFS.OID) {
 				e.sha256 = item.LFS.OID
 			}
 			found = append(found, e)

@@ -4,7 +4,6 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/realm-ai/realm/internal/errs"
@@ -84,10 +83,21 @@ func parseName(text string, endpoint *url.URL) (name, error) {
 	return name{local: text}, nil
 }
 
-// repoWord is an organization's or a repository's name.
-var repoWord = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,95}$`)
+const (
+	digits  = "0123456789"
+	letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+)
 
-var quantWord = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
+// isWord reports whether text is 1 to most bytes, all of them in set. A regular expression that counts so far is hundreds
+// of objects with pointers, which every collection of garbage would have to look at for as long as the program runs.
+func isWord(text string, most int, set string) bool {
+	return text != "" && len(text) <= most && strings.Trim(text, set) == ""
+}
+
+// isRepoWord reports whether text can be an organization's or a repository's name.
+func isRepoWord(text string) bool {
+	return isWord(text, 96, digits+letters+"_.-") && text[0] != '.' && text[0] != '-' && !strings.Contains(text, "..")
+}
 
 // parseHub reads what stands behind "hf:", or says why it cannot.
 func parseHub(text string) (n name, why string) {
@@ -98,7 +108,7 @@ func parseHub(text string) (n name, why string) {
 	}
 	if len(parts) == 2 {
 		var given bool
-		if parts[1], n.quant, given = strings.Cut(parts[1], ":"); given && !quantWord.MatchString(n.quant) {
+		if parts[1], n.quant, given = strings.Cut(parts[1], ":"); given && !isWord(n.quant, 32, digits+letters+"_-") {
 			return n, want
 		}
 		n.quant = strings.ToUpper(n.quant)
@@ -109,7 +119,7 @@ func parseHub(text string) (n name, why string) {
 		n.file = firstPart(parts[2])
 	}
 	for _, word := range parts[:2] {
-		if !repoWord.MatchString(word) || strings.Contains(word, "..") {
+		if !isRepoWord(word) {
 			return n, want
 		}
 	}

@@ -165,12 +165,13 @@ func redirection(resp *http.Response) (*url.URL, error) {
 	return next, nil
 }
 
-var sha256Word = regexp.MustCompile(`^[0-9a-f]{64}$`)
+// isSHA256 reports whether text is a SHA-256 in hexadecimal.
+func isSHA256(text string) bool { return len(text) == 64 && isWord(text, 64, digits+"abcdef") }
 
 // note takes what the hub says of a file that it keeps elsewhere: its SHA-256 as the entity tag, and its size. Only the
 // first to say it is believed.
 func (a *answer) note(h http.Header) {
-	if tag := strings.Trim(h.Get("X-Linked-Etag"), `"`); a.sha256 == "" && sha256Word.MatchString(tag) {
+	if tag := strings.Trim(h.Get("X-Linked-Etag"), `"`); a.sha256 == "" && isSHA256(tag) {
 		a.sha256 = tag
 	}
 	if size, err := strconv.ParseInt(h.Get("X-Linked-Size"), 10, 64); a.size < 0 && err == nil && size >= 0 {

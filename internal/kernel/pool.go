@@ -39,8 +39,10 @@ type sleeper struct {
 
 const (
 	// spin is how long a worker looks for another Run before it parks. A decoded token is a hundred or more of them,
-	// microseconds apart, and waking a parked goroutine takes about as long as one of them.
-	spin = 50 * time.Microsecond
+	// microseconds apart, and waking a parked goroutine takes about as long as one of them. It is longer than a garbage
+	// collection stops the others for, and than what is done between two tokens: where both processors are busy, Linux may
+	// wake the worker's thread on the one where Run's is, and leave the other idle for milliseconds.
+	spin = time.Millisecond
 	// patience is how long Run looks for the end of items that run elsewhere before it parks. It is longer than an item
 	// takes, unless the system has stopped its thread: then the processor is better left to that.
 	patience = 200 * time.Microsecond
