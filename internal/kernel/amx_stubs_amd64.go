@@ -7,20 +7,56 @@ package kernel
 // dotQ2KQ8KAMX multiplies strips of weights with tokens: see dotTiles.
 func dotQ2KQ8KAMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
 
+// dotQ2KQ8KAMXT8 multiplies strips of weights with up to 8 tokens: see dotTiles.
+func dotQ2KQ8KAMXT8(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+
+// dotQ2KQ8KAMXT16 multiplies strips of weights with up to 16 tokens: see dotTiles.
+func dotQ2KQ8KAMXT16(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+
 // dotQ3KQ8KAMX multiplies strips of weights with tokens: see dotTiles.
 func dotQ3KQ8KAMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+
+// dotQ3KQ8KAMXT8 multiplies strips of weights with up to 8 tokens: see dotTiles.
+func dotQ3KQ8KAMXT8(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+
+// dotQ3KQ8KAMXT16 multiplies strips of weights with up to 16 tokens: see dotTiles.
+func dotQ3KQ8KAMXT16(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
 
 // dotQ4KQ8KAMX multiplies strips of weights with tokens: see dotTiles.
 func dotQ4KQ8KAMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
 
+// dotQ4KQ8KAMXT8 multiplies strips of weights with up to 8 tokens: see dotTiles.
+func dotQ4KQ8KAMXT8(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+
+// dotQ4KQ8KAMXT16 multiplies strips of weights with up to 16 tokens: see dotTiles.
+func dotQ4KQ8KAMXT16(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+
 // dotQ5KQ8KAMX multiplies strips of weights with tokens: see dotTiles.
 func dotQ5KQ8KAMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+
+// dotQ5KQ8KAMXT8 multiplies strips of weights with up to 8 tokens: see dotTiles.
+func dotQ5KQ8KAMXT8(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+
+// dotQ5KQ8KAMXT16 multiplies strips of weights with up to 16 tokens: see dotTiles.
+func dotQ5KQ8KAMXT16(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
 
 // dotQ6KQ8KAMX multiplies strips of weights with tokens: see dotTiles.
 func dotQ6KQ8KAMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
 
+// dotQ6KQ8KAMXT8 multiplies strips of weights with up to 8 tokens: see dotTiles.
+func dotQ6KQ8KAMXT8(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+
+// dotQ6KQ8KAMXT16 multiplies strips of weights with up to 16 tokens: see dotTiles.
+func dotQ6KQ8KAMXT16(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+
 // dotIQ4XSQ8KAMX multiplies strips of weights with tokens: see dotTiles.
 func dotIQ4XSQ8KAMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+
+// dotIQ4XSQ8KAMXT8 multiplies strips of weights with up to 8 tokens: see dotTiles.
+func dotIQ4XSQ8KAMXT8(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
+
+// dotIQ4XSQ8KAMXT16 multiplies strips of weights with up to 16 tokens: see dotTiles.
+func dotIQ4XSQ8KAMXT16(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)
 
 // dotQ40Q80AMX multiplies strips of weights with tokens: see dotTiles.
 func dotQ40Q80AMX(out *float32, stride int, w *byte, size int, x *byte, scratch *byte, step int, blocks int, tokens int, rows int)

@@ -331,6 +331,7 @@ func testKernels(t *testing.T, dtype quant.DType, scales []int) {
 	for _, cols := range []int{256, 512, 768, 1024, 1280, 2048} {
 		compare(17, cols, 1, true)
 		compare(33, cols, 13, true)
+		compare(300, cols, 5+cols/256, cols%512 == 0)
 		if block == 32 {
 			compare(16, cols-32, 3, true)
 		}

@@ -32,20 +32,42 @@ const tileRows = 16
 // hold the rows. scratch has dotTilesScratch bytes.
 type dotTiles func(out *float32, stride int, w *byte, size int, x, scratch *byte, step, blocks, tokens, rows int)
 
-// dotTilesScratch is what a kernel keeps in scratch for a number of tokens.
+// tileKernels multiply one dtype.
+type tileKernels struct {
+	few  [len(fewTokens)]dotTiles // up to fewTokens; nil for blocks of 32
+	many dotTiles
+}
+
+// fewTokens are the numbers of tokens up to which there are kernels of their own.
+var fewTokens = [...]int{8, 16}
+
+// fewStrips is the number of strips that they multiply in one call: all of them meet a block of activations before the
+// next one.
+const fewStrips = 8
+
+// dotTilesScratch is what a kernel keeps in scratch for a number of tokens; those for few want no more for fewStrips.
 func dotTilesScratch(tokens int) int { return 40960 + 2*64*ceil(tokens, tileRows)*tileRows }
 
 // tiles returns the kernel that multiplies m with so many tokens, or nil where others do.
 func (m *Matrix) tiles(tokens int) dotTiles {
-	// Where tiles begin to be faster with weights that come from memory: their kernels read in bursts, and wait longer.
-	from := 13
+	// Where tiles begin to be faster with weights that come from memory.
+	from := 5
 	if m.format.block == 32 {
 		from = 24
 	}
 	if m.layout == nil || tokens < from {
 		return nil
 	}
-	return tileKernelOf(kernels, m.DType)
+	k := tileKernelsOf(kernels, m.DType)
+	if k == nil {
+		return nil
+	}
+	for i, most := range fewTokens {
+		if k.few[i] != nil && tokens <= most {
+			return k.few[i]
+		}
+	}
+	return k.many
 }
 
 // Sizes of a tile's share of the stream for one block, in bytes.
@@ -140,6 +162,11 @@ func planTiles(m *Matrix, t int) stripPlan {
 		products = 12 << 20 // of an item
 		weights  = 64 << 10 // of an item, of blocks of 32
 	)
+	if m.format.block == 256 && t <= fewTokens[len(fewTokens)-1] {
+		p := stripPlan{columns: 1, tokens: tileRows, strips: fewStrips}
+		p.share(m, 1)
+		return p
+	}
 	p := stripPlan{columns: ceil(t, max(tileRows, min(tokens, quants/m.Cols)))}
 	p.tokens = ceil(ceil(t, p.columns), tileRows) * tileRows
 	p.columns = ceil(t, p.tokens)

@@ -9,8 +9,8 @@ import (
 
 //go:generate go run -C _asm . -amx -out ../amx_amd64.s -stubs ../amx_stubs_amd64.go -pkg kernel
 
-// tileKernelOf returns the kernel for a dtype, or nil.
-func tileKernelOf(set cpu.Set, t quant.DType) dotTiles {
+// tileKernelsOf returns the kernels for a dtype, or nil.
+func tileKernelsOf(set cpu.Set, t quant.DType) *tileKernels {
 	if set >= cpu.AMX && int(t) < len(tilesAMX) {
 		return tilesAMX[t]
 	}
@@ -18,17 +18,17 @@ func tileKernelOf(set cpu.Set, t quant.DType) dotTiles {
 }
 
 // tilesAMX is indexed by dtype.
-var tilesAMX = [...]dotTiles{
-	quant.Q4_0:   dotQ40Q80AMX,
-	quant.Q4_1:   dotQ41Q80AMX,
-	quant.Q5_0:   dotQ50Q80AMX,
-	quant.Q5_1:   dotQ51Q80AMX,
-	quant.Q8_0:   dotQ80Q80AMX,
-	quant.IQ4_NL: dotIQ4NLQ80AMX,
-	quant.Q2_K:   dotQ2KQ8KAMX,
-	quant.Q3_K:   dotQ3KQ8KAMX,
-	quant.Q4_K:   dotQ4KQ8KAMX,
-	quant.Q5_K:   dotQ5KQ8KAMX,
-	quant.Q6_K:   dotQ6KQ8KAMX,
-	quant.IQ4_XS: dotIQ4XSQ8KAMX,
+var tilesAMX = [...]*tileKernels{
+	quant.Q4_0:   {many: dotQ40Q80AMX},
+	quant.Q4_1:   {many: dotQ41Q80AMX},
+	quant.Q5_0:   {many: dotQ50Q80AMX},
+	quant.Q5_1:   {many: dotQ51Q80AMX},
+	quant.Q8_0:   {many: dotQ80Q80AMX},
+	quant.IQ4_NL: {many: dotIQ4NLQ80AMX},
+	quant.Q2_K:   {[2]dotTiles{dotQ2KQ8KAMXT8, dotQ2KQ8KAMXT16}, dotQ2KQ8KAMX},
+	quant.Q3_K:   {[2]dotTiles{dotQ3KQ8KAMXT8, dotQ3KQ8KAMXT16}, dotQ3KQ8KAMX},
+	quant.Q4_K:   {[2]dotTiles{dotQ4KQ8KAMXT8, dotQ4KQ8KAMXT16}, dotQ4KQ8KAMX},
+	quant.Q5_K:   {[2]dotTiles{dotQ5KQ8KAMXT8, dotQ5KQ8KAMXT16}, dotQ5KQ8KAMX},
+	quant.Q6_K:   {[2]dotTiles{dotQ6KQ8KAMXT8, dotQ6KQ8KAMXT16}, dotQ6KQ8KAMX},
+	quant.IQ4_XS: {[2]dotTiles{dotIQ4XSQ8KAMXT8, dotIQ4XSQ8KAMXT16}, dotIQ4XSQ8KAMX},
 }

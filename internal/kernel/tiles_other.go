@@ -7,4 +7,4 @@ import (
 	"github.com/realm-ai/realm/internal/quant"
 )
 
-func tileKernelOf(cpu.Set, quant.DType) dotTiles { return nil }
+func tileKernelsOf(cpu.Set, quant.DType) *tileKernels { return nil }

@@ -13,6 +13,11 @@ import (
 // 85%. On a Zen 5, 4608 was 40 to 60% better than nothing and 6912 clearly worse.
 const distance = 3072
 
+// far is how far ahead they are brought to the second-level cache. There are more requests between that and memory than
+// the first-level cache has, and a kernel that computes for long between its prefetches leaves fewer of the latter
+// unused: with both, one token reads 15 to 25% faster and eight 10 to 15%. From 6 KB to 18 KB it is much the same.
+const far = 9216
+
 // or3and is VPTERNLOGD's truth table for dst | (b & c), with the bits numbered 4*dst + 2*b + c.
 const or3and = 0xf8
 
@@ -97,8 +102,14 @@ func (k *kernel) parked(t int) Mem { return Mem{Base: k.scratch, Disp: k.park + 
 // prefetch asks for n cache lines from line on.
 func (k *kernel) prefetch(line, n int) {
 	for i := range n {
-		PREFETCHT0(Mem{Base: k.ahead, Disp: 64 * (line + i)})
+		prefetchLine(k.ahead, 64*(line+i))
 	}
+}
+
+// prefetchLine asks for the cache line at an offset from ahead, and for the one that follows it far ahead.
+func prefetchLine(ahead Register, offset int) {
+	PREFETCHT0(Mem{Base: ahead, Disp: offset})
+	PREFETCHT1(Mem{Base: ahead, Disp: offset + far - distance})
 }
 
 // activation is the dword of token t in the block's stream at offset, which counts dwords of one token.

@@ -39,8 +39,12 @@ func writeTiles() {
 			makeTileShapes(tokens, depth)
 		}
 	}
+	makeToWords()
 	for _, f := range foldedDTypes {
 		tiles256(f)
+		for _, tokens := range []int{8, 16} {
+			fewTokens(f, tokens)
+		}
 	}
 	tiles32(q4_0, 8)
 	tiles32(q4_1, 0)
