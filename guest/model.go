@@ -11,10 +11,12 @@ import (
 
 // The types of a model that guests share with the host.
 type (
-	Info      = abi.ModelInfo       // sizes and shape of a model
-	Tokenizer = tokenizer.Tokenizer // text to token IDs and back
-	Template  = chat.Template       // a conversation to the text of a prompt
-	Message   = chat.Message        // a turn of a conversation
+	Info          = abi.ModelInfo           // sizes and shape of a model
+	Tokenizer     = tokenizer.Tokenizer     // text to token IDs and back
+	EncodeOptions = tokenizer.EncodeOptions // how a text is read
+	DecodeOptions = tokenizer.DecodeOptions // how token IDs are written
+	Template      = chat.Template           // a conversation to the text of a prompt
+	Message       = chat.Message            // a turn of a conversation
 )
 
 // Model is a model that the embedder granted to this guest. Its calls act on the selected sequence, at first sequence 0.

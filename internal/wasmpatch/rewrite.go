@@ -100,11 +100,11 @@ func (m *patcher) section(r *reader, id byte, dst []byte) []byte {
 	case secTable:
 		for range n {
 			dst = append(dst, r.refType())
-			dst = m.limits(r, dst, "table", m.options.TableElements)
+			dst = m.limits(r, dst, "table", "elements", m.options.TableElements)
 		}
 	case secMemory:
 		for range n {
-			dst = m.limits(r, dst, "memory", m.options.MemoryPages)
+			dst = m.limits(r, dst, "memory", "pages of 64 KiB", m.options.MemoryPages)
 		}
 	case secGlobal:
 		for range n { // value type, mutability

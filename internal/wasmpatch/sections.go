@@ -287,8 +287,8 @@ func (m *patcher) constExpr(r *reader, dst []byte) []byte {
 	}
 }
 
-// limits reads the limits of a table or memory and appends them with the maximum at most highest.
-func (m *patcher) limits(r *reader, dst []byte, what string, highest uint32) []byte {
+// limits reads the limits of a table or memory, in units, and appends them with the maximum at most highest.
+func (m *patcher) limits(r *reader, dst []byte, what, units string, highest uint32) []byte {
 	start := r.at
 	flags := r.byte()
 	if flags > 1 {
@@ -302,9 +302,9 @@ func (m *patcher) limits(r *reader, dst []byte, what string, highest uint32) []b
 	switch {
 	case r.err != nil:
 	case least > highest:
-		r.fail(errs.LimitExceeded, "offset %#x: %s: starts with %d, more than the limit of %d", start, what, least, highest)
+		r.fail(errs.LimitExceeded, "offset %#x: %s: starts with %d %s, more than the limit of %d", start, what, least, units, highest)
 	case least > most:
-		r.fail(errs.InvalidFormat, "offset %#x: %s: starts with %d, more than its maximum of %d", start, what, least, most)
+		r.fail(errs.InvalidFormat, "offset %#x: %s: starts with %d %s, more than its maximum of %d", start, what, least, units, most)
 	}
 	return appendU32(appendU32(append(dst, 1), least), most)
 }

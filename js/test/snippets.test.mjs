@@ -25,6 +25,10 @@ const languages = ['sh', 'js', 'go', 'text', 'mermaid']
 
 /** What is not run, by the first line, and why. */
 const norun = {
+  'clang --target=wasm32 -O2 -nostdlib -Wl,--no-entry -I ../realm/guest -o guest-c.wasm ../realm/examples/guest-c/guest.c':
+    'wants clang; examples_test.go does it where there is one',
+  'tinygo build -target=wasip1 -buildmode=c-shared -opt=z -panic=trap -o yesno.wasm ./yesno':
+    'wants TinyGo; make guest-tiny builds a guest with it',
   'git clone https://github.com/realm-ai/realm && cd realm': 'make demo is a target of its own',
   'git clone https://github.com/realm-ai/realm': 'the checkout is there',
 }
