@@ -7,6 +7,9 @@
 #include <node_api.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "addon.h"
 #include "_cgo_export.h"
@@ -357,6 +360,14 @@ static void close_env(void *data) {
 	realm_env *env = data;
 	realmEnvClose(env->number);
 	napi_release_threadsafe_function(env->wake, napi_tsfn_abort);
+}
+
+int realm_trim(void) {
+#ifdef __GLIBC__
+	return malloc_trim(0);
+#else
+	return 0;
+#endif
 }
 
 static void free_env(napi_env napi, void *data, void *hint) {

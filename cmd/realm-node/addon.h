@@ -36,4 +36,8 @@ typedef struct realm_operation realm_operation;
 // the operation is over: nothing may be posted to it any more. It may be called until Go's realmEnvClose has returned.
 void realm_post(realm_env *env, realm_operation *op, realm_value value, bool last);
 
+// realm_trim gives free memory of the C library back to the operating system, where it knows how to, and returns whether
+// there was any.
+int realm_trim(void);
+
 #endif

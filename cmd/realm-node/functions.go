@@ -38,6 +38,8 @@ var guestFunctions = []function{
 	{"guestModule", guestModule},
 	{"dropGuest", dropGuest},
 	{"fillGuest", fillGuest},
+	{"keepImage", keepImage},
+	{"restoreImage", restoreImage},
 	{"getGuestNames", getGuestNames},
 	{"openSandbox", openSandbox},
 	{"closeSandbox", closeSandbox},
@@ -53,6 +55,7 @@ var guestFunctions = []function{
 	{"refuseTask", refuseTask},
 	{"checkVersion", checkVersion},
 	{"endTask", endTask},
+	{"getOpenHandles", getOpenHandles},
 }
 
 //export realmFunctions

@@ -14,17 +14,8 @@ import (
 )
 
 // Guests run under V8, each in a worker thread of its own; package hostcall does for them what it does for those of
-// package wasm. An environment opens a sandbox and asks for answers; the environment of the sandbox's thread makes tasks
-// of them and calls host functions (task.go).
-
-// module is a guest's module with limits and meter.
-type module struct {
-	owner   *environment
-	patched *wasmpatch.Patched
-	memory  int64 // limit in bytes
-}
-
-var modules bridge.Registry[*module]
+// package wasm. Their modules, and the memory that they start from, are in module.go. An environment opens a sandbox and
+// asks for answers; the environment of the sandbox's thread makes tasks of them and calls host functions (task.go).
 
 // sandbox is a guest with a model.
 type sandbox struct {
@@ -35,7 +26,9 @@ type sandbox struct {
 	model  *realm.Model
 	limits hostcall.Limits
 
-	clock int64 // the monotonic clock of the prepared guest; set by the sandbox's thread, before the first request
+	// Of the prepared guest; set by the sandbox's thread, before the first request.
+	image *image
+	clock int64 // the monotonic one
 }
 
 var sandboxes bridge.Registry[*sandbox]
@@ -44,68 +37,6 @@ var sandboxes bridge.Registry[*sandbox]
 func (s *sandbox) close() {
 	s.cancel()
 	_ = s.model.Close()
-}
-
-// patchGuest(bytes, memoryLimit) checks a guest's module and gives it its limits. It returns the module's number.
-func patchGuest(c *call) (any, error) {
-	b, err := c.Buffer(0, "a WebAssembly module")
-	if err != nil {
-		return nil, err
-	}
-	memory, err := c.Number(1, "a limit of memory in bytes", 1<<53)
-	if err != nil {
-		return nil, err
-	}
-	if memory == 0 {
-		memory = hostcall.DefaultMemory
-	}
-	patched, err := hostcall.Patch(append([]byte(nil), b...), int64(memory)) // its segments are views of the bytes
-	if err != nil {
-		return nil, err
-	}
-	return int(modules.Add(&module{c.env, patched, int64(memory) / hostcall.PageBytes * hostcall.PageBytes})), nil
-}
-
-func (c *call) module(i int) (*module, error) {
-	number, err := c.Number(i, "a module's number, as patchGuest returns it", 1<<53)
-	if err != nil {
-		return nil, err
-	}
-	if m := modules.Find(uintptr(number)); m != nil {
-		return m, nil
-	}
-	return nil, c.Invalid(i, "a module's number, as patchGuest returns it")
-}
-
-// guestModule(module) returns the bytes of a patched module.
-func guestModule(c *call) (any, error) {
-	m, err := c.module(0)
-	if err != nil {
-		return nil, err
-	}
-	return m.patched.Module, nil
-}
-
-// dropGuest(module) forgets a module; sandboxes that were opened with it go on.
-func dropGuest(c *call) (any, error) {
-	if _, err := c.module(0); err != nil {
-		return nil, err
-	}
-	modules.Remove(uintptr(c.Args[0].Number))
-	return nil, nil
-}
-
-// fillGuest(sandbox, memory) writes the module's data to the memory of a new instance.
-func fillGuest(c *call) (any, error) {
-	s, err := c.sandbox(0)
-	if err != nil {
-		return nil, err
-	}
-	memory, err := c.Buffer(1, "an instance's memory")
-	if err != nil {
-		return nil, err
-	}
-	return nil, hostcall.Fill(memory, s.module.patched.Data)
 }
 
 // guestImport is a function that guests may import, for the module that binds it.

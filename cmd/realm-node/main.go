@@ -17,14 +17,20 @@ package main
 */
 import "C"
 
-import "github.com/realm-ai/realm/internal/bridge"
+import (
+	"sync"
+	"time"
+
+	"github.com/realm-ai/realm/internal/bridge"
+)
 
 func main() {}
 
 // environment is a JavaScript environment that has the addon loaded.
 type environment struct {
 	*bridge.Environment
-	tasks bridge.Registry[*task] // of the guest that runs on the environment's thread
+	modules bridge.Registry[*module]
+	tasks   bridge.Registry[*task] // of the guest that runs on the environment's thread
 }
 
 // environments are those that are open.
@@ -38,7 +44,8 @@ func realmEnvOpen() C.uintptr_t {
 }
 
 // realmEnvClose ends an environment: it cancels the operations in progress and returns when the last has ended, so that
-// nothing touches a buffer of the environment afterwards, nor posts to it.
+// nothing touches a buffer of the environment afterwards, nor posts to it. What the environment held is free then, however
+// it ended: a worker that is terminated runs no JavaScript that could close anything.
 //
 //export realmEnvClose
 func realmEnvClose(number C.uintptr_t) {
@@ -48,11 +55,50 @@ func realmEnvClose(number C.uintptr_t) {
 		t.err = closedSandbox()
 		t.finish()
 	}
-	for _, s := range sandboxes.RemoveIf(func(s *sandbox) bool { return s.owner == env }) {
-		s.close()
+	closeSandboxes := func() {
+		for _, s := range sandboxes.RemoveIf(func(s *sandbox) bool { return s.owner == env }) {
+			s.close()
+		}
 	}
-	modules.RemoveIf(func(m *module) bool { return m.owner == env })
+	closeSandboxes() // answers wait for them
 	env.Close()
+	closeSandboxes() // of operations that were opening them
+	requests.RemoveIf(func(r *request) bool { return r.sandbox.owner == env })
+	for _, m := range env.modules.Clear() {
+		releaseModule(m)
+	}
+	trimSoon()
+}
+
+// trimSoon gives memory back that the C library keeps. Node and V8 free what an ended environment had, some hundred MiB
+// where it compiled guests, into arenas of glibc's, of which each thread that allocates may fill another. It is done a
+// moment later, once for the environments that ended meanwhile, since Node takes them apart after they were closed here.
+func trimSoon() {
+	trimming.Lock()
+	defer trimming.Unlock()
+	if trimming.planned {
+		trimming.again = true
+		return
+	}
+	trimming.planned = true
+	time.AfterFunc(trimDelay, trim)
+}
+
+var trimming struct {
+	sync.Mutex
+	planned, again bool
+}
+
+const trimDelay = 200 * time.Millisecond
+
+func trim() {
+	C.realm_trim()
+	trimming.Lock()
+	defer trimming.Unlock()
+	if trimming.planned = trimming.again; trimming.planned {
+		trimming.again = false
+		time.AfterFunc(trimDelay, trim)
+	}
 }
 
 func environmentOf(number C.uintptr_t) *environment { return environments.Find(uintptr(number)) }

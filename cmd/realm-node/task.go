@@ -299,7 +299,7 @@ func failTask(c *call) (any, error) {
 	}
 	defer t.leave()
 	t.err = t.Failure(name, hostcall.Fault{
-		Text: text, StackOverflow: c.Args[3].Number != 0, MemoryDenied: c.Args[4].Number != 0, MemoryLimit: t.sandbox.module.memory,
+		Text: text, StackOverflow: c.Args[3].Number != 0, MemoryDenied: c.Args[4].Number != 0, MemoryLimit: t.sandbox.module.memoryLimit(),
 	})
 	return nil, nil
 }
@@ -352,7 +352,10 @@ func endTask(c *call) (any, error) {
 		t.err = t.answer.Finish(result.Body)
 	}
 	if e, ok := t.request.ending.(bridge.Ending); ok {
-		e.Guest = &bridge.GuestUse{result.Fuel, result.MemoryBytes, result.WeightBytes, result.CacheBytes, result.HostCalls}
+		e.Guest = &bridge.GuestUse{
+			Fuel: result.Fuel, MemoryBytes: result.MemoryBytes, WeightBytes: result.WeightBytes,
+			CacheBytes: result.CacheBytes, HostCalls: result.HostCalls,
+		}
 		t.request.ending = e
 	}
 	t.finish()

@@ -58,6 +58,11 @@ func NewEnvironment() *Environment {
 	return e
 }
 
+// Open counts the operations in progress and the sessions that are open.
+func (e *Environment) Open() (operations, sessions int) {
+	return e.operations.Size(), e.sessions.Size()
+}
+
 // Cancel ends the operations in progress, and those to come.
 func (e *Environment) Cancel() { e.cancel() }
 

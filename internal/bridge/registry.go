@@ -51,5 +51,21 @@ func (r *Registry[T]) RemoveIf(is func(T) bool) []T {
 	return list
 }
 
+// Size returns how many things there are.
+func (r *Registry[T]) Size() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.all)
+}
+
+// Each calls f with all things; f must not use the registry.
+func (r *Registry[T]) Each(f func(T)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, x := range r.all {
+		f(x)
+	}
+}
+
 // Clear takes all things out.
 func (r *Registry[T]) Clear() []T { return r.RemoveIf(func(T) bool { return true }) }

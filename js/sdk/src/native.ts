@@ -15,6 +15,8 @@ export interface Native {
   guestModule(module: number): ArrayBuffer
   dropGuest(module: number): void
   fillGuest(sandbox: number, memory: ArrayBuffer): void
+  keepImage(sandbox: number, memory: ArrayBuffer): void
+  restoreImage(sandbox: number, memory: ArrayBuffer): boolean
   getGuestNames(): GuestNames
   closeSandbox(sandbox: number): void
   requestAnswer(sandbox: number, request: string, logs: boolean): number

@@ -120,16 +120,7 @@ export class Realm implements AsyncDisposable {
   }
 
   async #open(): Promise<{ sandbox: number; worker: Worker }> {
-    const {
-      model,
-      guest = files.guest,
-      memoryLimit = 0,
-      fuel,
-      timeout,
-      cacheLimit,
-      outputLimit,
-      hostCallLimit,
-    } = this.#options
+    const { model, guest, memoryLimit = 0, fuel, timeout, cacheLimit, outputLimit, hostCallLimit } = this.#options
     const { number, module, checked } = await compile(guest, memoryLimit)
     const limits = JSON.stringify({ fuel, timeout, cacheLimit, outputLimit, hostCallLimit })
     const sandbox = await run<number>('openSandbox', [model, number, limits])
@@ -173,13 +164,19 @@ interface Compiled {
 const compiled = new Map<string, Promise<Compiled>>()
 const most = 8
 
-async function compile(guest: GuestSource, memoryLimit: number): Promise<Compiled> {
-  const bytes = typeof guest === 'string' || guest instanceof URL ? await read(guest) : view(guest)
-  const key = `${createHash('sha256').update(bytes).digest('hex')} ${memoryLimit}`
+async function compile(guest: GuestSource | undefined, memoryLimit: number): Promise<Compiled> {
+  const load = async () => {
+    const source = guest ?? files.guest
+    return typeof source === 'string' || source instanceof URL ? read(source) : view(source)
+  }
+  // The guest that ships stays as it is: it is read once.
+  const bytes = guest === undefined ? undefined : await load()
+  const digest = bytes === undefined ? '' : createHash('sha256').update(bytes).digest('hex')
+  const key = `${digest} ${memoryLimit}`
   let entry = compiled.get(key)
   if (entry === undefined) {
     entry = (async () => {
-      const number = await run<number>('patchGuest', [bytes, memoryLimit])
+      const number = await run<number>('patchGuest', [bytes ?? (await load()), memoryLimit])
       try {
         const module = await WebAssembly.compile(native.guestModule(number))
         return { number, module, checked: { done: false } }

@@ -29,6 +29,8 @@ class Instance {
   readonly #exports: WebAssembly.Exports
   readonly memory: WebAssembly.Memory
   readonly fuel: WebAssembly.Global<bigint>
+  /** Whether the guest was refused memory. */
+  readonly denied: WebAssembly.Global<number>
   readonly globals: WebAssembly.Global[] = []
 
   constructor() {
@@ -56,6 +58,7 @@ class Instance {
     this.#exports = new WebAssembly.Instance(guest, imports).exports
     this.memory = this.#exports[names.memory] as WebAssembly.Memory
     this.fuel = this.#exports[names.fuel] as WebAssembly.Global<bigint>
+    this.denied = this.#exports[names.denied] as WebAssembly.Global<number>
     for (const [name, value] of Object.entries(this.#exports)) {
       if (name.startsWith(names.globals)) this.globals.push(value as WebAssembly.Global)
     }
@@ -82,8 +85,7 @@ class Instance {
     } catch (error) {
       const { message } = error as Error
       const overflow = error instanceof RangeError
-      const denied = (this.#exports[names.denied] as WebAssembly.Global<number>).value !== 0
-      native.failTask(task, name, message, overflow, denied, this.memory.buffer, this.#cell())
+      native.failTask(task, name, message, overflow, this.denied.value !== 0, this.memory.buffer, this.#cell())
       return undefined
     }
   }
@@ -115,11 +117,13 @@ function start(): Instance {
   return instance
 }
 
-/** What each request starts from: memory and globals of a guest that has prepared itself for the model. */
+/** What each request starts from: globals, and a memory that the addon keeps, of a guest that has prepared itself. */
 class Image {
   readonly #bytes: number
-  readonly #pieces: { at: number; bytes: Uint8Array }[] = [] // those that are not zero
   readonly #globals: (number | bigint)[]
+  /** An instance that is as the image says, or is to be made so again. */
+  #instance: Instance | undefined
+  #clean = true
 
   constructor() {
     const instance = start()
@@ -131,26 +135,42 @@ class Image {
     }
     instance.end()
     this.#globals = instance.globals.map((global) => global.value)
-    const memory = new Uint8Array(instance.memory.buffer)
-    this.#bytes = memory.length
-    const page = 4096
-    let from = 0
-    for (let at = 0; at <= memory.length; at += page) {
-      const zero = at === memory.length || new BigInt64Array(memory.buffer, at, page / 8).every((word) => word === 0n)
-      if (!zero) continue
-      if (at > from) this.#pieces.push({ at: from, bytes: memory.slice(from, at) })
-      from = at + page
-    }
+    this.#bytes = instance.memory.buffer.byteLength
+    native.keepImage(sandbox, instance.memory.buffer)
+    this.#instance = instance
+    this.#reset(instance)
   }
 
-  instantiate(): Instance {
-    const instance = new Instance()
-    const { memory, globals } = instance
-    memory.grow((this.#bytes - memory.buffer.byteLength) / 65_536)
-    const bytes = new Uint8Array(memory.buffer)
-    for (const piece of this.#pieces) bytes.set(piece.bytes, piece.at)
-    for (const [i, value] of this.#globals.entries()) (globals[i] as WebAssembly.Global).value = value
-    return instance
+  /** An instance for a request, which is the only one. */
+  take(): Instance {
+    this.restore()
+    this.#clean = false
+    return this.#instance as Instance
+  }
+
+  /**
+   * Makes the instance ready for the next request. One is used again and again: its memory and its globals are all that a
+   * guest can change, and the memories of others would stay until V8 collects them. Only a memory that grew is left to that.
+   */
+  restore(): void {
+    if (this.#clean) return
+    const used = this.#instance
+    this.#instance = undefined
+    let instance = used
+    if (instance?.memory.buffer.byteLength !== this.#bytes) {
+      instance = new Instance()
+      instance.memory.grow((this.#bytes - instance.memory.buffer.byteLength) / 65_536)
+    }
+    native.restoreImage(sandbox, instance.memory.buffer)
+    this.#reset(instance)
+    this.#instance = instance
+    this.#clean = true
+  }
+
+  #reset(instance: Instance): void {
+    for (const [i, value] of this.#globals.entries()) (instance.globals[i] as WebAssembly.Global).value = value
+    instance.fuel.value = 0n
+    instance.denied.value = 0
   }
 }
 
@@ -161,7 +181,7 @@ function answer(request: number): void {
   task = begun.task
   let instance: Instance
   try {
-    instance = next ?? image.instantiate()
+    instance = image.take()
   } catch (error) {
     // such as no address space for another memory
     const nothing = new ArrayBuffer(0)
@@ -169,7 +189,6 @@ function answer(request: number): void {
     native.endTask(task, nothing, cell)
     return
   }
-  next = undefined
   const at = instance.call(names.alloc, begun.bytes)
   if (at !== undefined && native.putBody(task, at, instance.memory.buffer)) {
     const result = instance.call(names.generate, at, begun.bytes)
@@ -181,8 +200,6 @@ function answer(request: number): void {
 
 const report = (what: ThreadReport) => parentPort?.postMessage(what)
 
-/** An instance that is ready for the next request. */
-let next: Instance | undefined
 let image: Image
 try {
   if (check) {
@@ -194,7 +211,6 @@ try {
     if (version !== undefined) native.checkVersion(version)
   }
   image = new Image()
-  next = image.instantiate()
   report({ ready: true })
 } catch (error) {
   const { code, message, goStack } = error as { code?: string; message: string; goStack?: string }
@@ -204,8 +220,8 @@ try {
 parentPort?.on('message', (request: number) => {
   answer(request)
   try {
-    next ??= image.instantiate()
+    image.restore() // now, so that the next request need not wait for it
   } catch {
-    next = undefined // the next request will say so
+    // the next request will say so
   }
 })

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { createRequire } from 'node:module'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { generate, getModelInfo, removeModel, storeModel } from '@realm-ai/sdk'
@@ -50,6 +52,65 @@ test('a worker may end in the middle of an answer', async () => {
   assert.equal(getModelInfo(id).layers, 2)
   removeModel(id)
 })
+
+const addon = createRequire(import.meta.url)('@realm-ai/sdk/index.node')
+
+/** Lets workers with a program, which posts a message, be terminated some time later: nothing may be left of them. */
+async function leavesNothing(program, workers, delays) {
+  const id = storeModel(tiny)
+  const before = addon.getOpenHandles()
+  const sdk = import.meta.resolve('@realm-ai/sdk')
+  const workerData = { sdk, id, options, native: fileURLToPath(import.meta.resolve('@realm-ai/sdk/index.node')) }
+  for (const delay of delays) {
+    const list = Array.from({ length: workers }, () => new Worker(program, { eval: true, workerData }))
+    await Promise.all(
+      list.map((w) => new Promise((resolve, reject) => w.once('message', resolve).once('error', reject))),
+    )
+    assert.ok(addon.getOpenHandles().environments > before.environments)
+    await new Promise((resolve) => setTimeout(resolve, delay))
+    await Promise.all(list.map((w) => w.terminate()))
+    assert.deepEqual(addon.getOpenHandles(), before, `after ${delay} ms`)
+  }
+  removeModel(id)
+}
+
+test('a worker that is terminated between two calls leaves nothing', () =>
+  leavesNothing(
+    `const { parentPort, workerData } = require('node:worker_threads')
+    const addon = require(workerData.native)
+    const guest = require('node:fs').readFileSync(workerData.native.replace('index.node', 'guest.wasm'))
+    const run = (...args) => new Promise((resolve) => addon.start(args[0], (error, value) => resolve(value), ...args.slice(1)))
+    ;(async () => {
+      addon.createSession(workerData.id)
+      const sandbox = await run('openSandbox', workerData.id, await run('patchGuest', guest, 0), '{}')
+      addon.prepareTask(sandbox, true)
+      addon.requestAnswer(sandbox, '{"prompt":"One day"}', false)
+      run('patchGuest', guest, 1 << 24).then((module) => run('openSandbox', workerData.id, module, '{}'))
+      parentPort.postMessage('begun')
+    })()`,
+    2,
+    [0, 20, 100],
+  ))
+
+test('a busy worker leaves nothing, whenever it is terminated', () =>
+  leavesNothing(
+    `const { parentPort, workerData } = require('node:worker_threads')
+    import(workerData.sdk).then(({ createSession, forwardLayerAsync, embedTokensAsync, generate, Realm }) => {
+      const { id, options } = workerData
+      const again = async (f) => { for (;;) await f() }
+      for (let i = 0; i < 3; i++) {
+        const realm = new Realm({ model: id })
+        again(() => realm.generate('One day', { ...options, maxTokens: 2 }))
+        again(() => generate(id, 'One day', options))
+      }
+      const session = createSession(id)
+      again(async () => forwardLayerAsync(session, 0, await embedTokensAsync(session, [1, 2, 3]), 0))
+      again(() => new Realm({ model: id }).generate('One day', options))
+      parentPort.postMessage('begun')
+    })`,
+    3,
+    [0, 50, 100, 200, 400, 600],
+  ))
 
 test('a process may exit in the middle of an answer', async () => {
   const program = `
