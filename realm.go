@@ -150,9 +150,10 @@ type Info struct {
 	Heads         int // query heads
 	KVHeads       int // key and value heads
 	HeadDim       int
-	Vocab         int // rows of the logits
-	TrainedLength int // positions that the model was trained for
-	ContextLength int // positions of a session, from Options
+	Vocab         int    // rows of the logits
+	TrainedLength int    // positions that the model was trained for
+	ContextLength int    // positions of a session, from Options
+	PreTokenizer  string // what splits text into words before BPE, from Options or the file; empty without BPE
 	Threads       int
 
 	FileBytes   int64
@@ -171,7 +172,7 @@ func (m *Model) Info() Info {
 	return Info{
 		Name: c.Name, Architecture: c.Architecture, Layers: c.Layers, Hidden: c.Hidden, FFN: c.FFN, Heads: c.Heads,
 		KVHeads: c.KVHeads, HeadDim: c.HeadDim, Vocab: c.Vocab, TrainedLength: c.ContextLength,
-		ContextLength: m.e.ContextLength(), Threads: m.e.Threads(),
+		ContextLength: m.e.ContextLength(), PreTokenizer: m.e.Tokenizer.Pre(), Threads: m.e.Threads(),
 		FileBytes: f.Size(), TensorCount: len(f.Tensors()), TensorBytes: f.TensorBytes(),
 		CacheBytesPerToken: m.e.CacheShape().Bytes(64) / 64,
 		TemplateError:      m.e.TemplateErr,

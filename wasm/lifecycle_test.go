@@ -143,6 +143,33 @@ func TestImagesAreDropped(t *testing.T) {
 	}
 }
 
+// TestImagesOfOptions opens one file with several options. What a guest learns about a model when it prepares itself must not
+// reach a request for the same file with other options; options that it cannot see do not need an image of their own.
+func TestImagesOfOptions(t *testing.T) {
+	g := load(t, newRuntime(t, Options{}), forwarder(), GuestOptions{})
+	images := 0
+	for _, c := range []struct {
+		o   realm.Options
+		new bool
+	}{
+		{realm.Options{}, true},
+		{realm.Options{Threads: 1, ChunkSize: 3, CacheBytes: 1 << 20}, false},
+		{realm.Options{ContextLength: 32}, true},
+		{realm.Options{PreTokenizer: "llama-bpe"}, true},
+		{realm.Options{PreTokenizer: "falcon"}, true},
+		{realm.Options{CacheF32: true}, true},
+	} {
+		m := newModel(t, "tiny-qwen3-q8_0", c.o)
+		forwardCalls(t.Context(), g, Request{Models: []Grant{{Model: m}}}, request(1), call(abi.Forward, modelID(t, m), dataAt, 1, 0, 0))
+		if c.new {
+			images++
+		}
+		if n := len(g.images.byModels); n != images {
+			t.Errorf("%+v: %d images, want %d", c.o, n, images)
+		}
+	}
+}
+
 // TestCacheLimit holds a guest to its KV cache over sequences, of which forks share what they do not write.
 func TestCacheLimit(t *testing.T) {
 	m := newModel(t, "tiny-llama-q4_k", realm.Options{})

@@ -66,8 +66,8 @@ type Grant struct {
 	vocab     []byte // its table, once asked for
 }
 
-// Grants finds the ids of models, which must differ, and a key that says which models they are, whatever the realm.Model
-// that stands for them.
+// Grants finds the ids of models, which must differ, and a key of all that a guest could find out about them while it
+// prepares itself: of the file, and of the options with which the realm.Model was opened.
 func Grants(ctx context.Context, grants []Grant) (key string, err error) {
 	for i := range grants {
 		g := &grants[i]
@@ -86,7 +86,9 @@ func Grants(ctx context.Context, grants []Grant) (key string, err error) {
 		if err != nil {
 			return "", err
 		}
-		key += fmt.Sprintf("%s %d,", digest, g.Model.Info().ContextLength)
+		info := g.Model.Info()
+		// The bytes of a token tell the number format of the KV cache, and so the logits' bits.
+		key += fmt.Sprintf("%s %d %d %q,", digest, info.ContextLength, info.CacheBytesPerToken, info.PreTokenizer)
 	}
 	return key, nil
 }

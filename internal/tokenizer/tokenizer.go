@@ -116,6 +116,9 @@ func (t *Tokenizer) VocabSize() int { return t.v.size() }
 // Model is the kind of tokenizer.
 func (t *Tokenizer) Model() Model { return t.v.Model }
 
+// Pre returns the name of the pre-tokenizer, empty where the model is not BPE.
+func (t *Tokenizer) Pre() string { return t.v.Pre }
+
 // Special names the special tokens.
 func (t *Tokenizer) Special() Special { return t.v.Special }
 
