@@ -36,7 +36,7 @@ RACE := . ./internal/hostcall ./internal/engine ./internal/gguf ./internal/hub .
 QEMU := $(shell command -v qemu-aarch64-static || command -v qemu-aarch64)
 NEON := GOOS=linux GOARCH=arm64 CGO_ENABLED=0 REALM_CPU=neon REALM_TEST_CPU=neon go test -short -exec '$(QEMU)'
 
-.PHONY: help build guest guest-tiny node sdk demo test test-node test-neon ci check gen bench bench-peer release release-check fmt lint fuzz clean
+.PHONY: help build guest guest-tiny node sdk demo test test-node test-neon ci check gen bench bench-peer bench-install release release-check fmt lint fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -91,10 +91,12 @@ else
 	$(NEON) -run 'SessionBits|RealModelGolden|Allocates' ./internal/engine
 endif
 
-ci: check test test-neon ## what must pass before a change lands: check, test, the race detector, other kernels, fuzzing
+ci: check test test-neon ## what must pass before a change lands: check, test, the race detector, other kernels, fuzzing, a release
 	@REALM_MODEL=$$($(FETCHMODEL) -optional) && export REALM_MODEL && set -x && go test -race -short $(RACE) && \
 	for set in generic avx2 avx512; do REALM_CPU=$$set go test -count=1 ./internal/kernel ./internal/engine || exit 1; done && go test -tags purego ./internal/cpu ./internal/kernel
 	go run -C tools ./fuzzall -time 5s ..
+	$(MAKE) release PLATFORMS=host,win32-arm64
+	REALM_PACKAGES=$(CURDIR)/build/release node --test js/sdk/test/package.test.mjs
 
 check: lint ## lint, imports, generated files, and a build without cgo
 	CGO_ENABLED=0 go build ./...
@@ -117,6 +119,10 @@ lint: js/node_modules/.package-lock.json ## formatting, vet for each platform, s
 	$(TOOL) staticcheck ./...
 	$(NPM) run check
 	cd tools && go tool staticcheck ./...
+
+# ROUNDS=N takes each time so often; the packages are those of make release, or of the last make test-node.
+bench-install: ## bytes installed and time to the first token beside node-llama-cpp's and transformers.js's, which npm fetches
+	@model=$$($(FETCHMODEL)) && set -x && node js/bench/install.mjs "$$model" $(ROUNDS)
 
 release: sdk ## build/release: archives, npm packages, checksums and a bill of materials; PLATFORMS=all, host or names
 	cp build/realm-guest.wasm cmd/realm/

@@ -1,0 +1,103 @@
+// What it takes to have a package, beside others: bytes on the disk, and the time from the end of `npm install` to the first
+// token of the same model and prompt. Each time is that of a process of its own, from its start until it prints a token, in
+// turns. `make bench-install` runs it; the packages are those of build/release, or of build/npm where that is not there.
+//
+//     node js/bench/install.mjs MODEL.gguf [ROUNDS]
+import { execFileSync, spawn } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const [model, rounds = '5'] = process.argv.slice(2)
+if (!model) throw new Error('usage: node js/bench/install.mjs MODEL.gguf [ROUNDS]')
+
+const build = fileURLToPath(new URL('../../build', import.meta.url))
+const folder = join(build, 'bench-install')
+const packages = [join(build, 'release'), join(build, 'npm')].find((dir) => existsSync(dir))
+const { version } = JSON.parse(readFileSync(new URL('../sdk/package.json', import.meta.url), 'utf8'))
+const platform = `${process.platform}-${process.arch}${process.platform === 'linux' ? '-gnu' : ''}`
+const question = 'What is the capital of France?'
+
+const contenders = {
+  realm: {
+    install: ['--offline', ...['sdk', platform].map((name) => join(packages, `realm-ai-${name}-${version}.tgz`))],
+    program: `import { generateStream, storeModel } from '@realm-ai/sdk'
+      const messages = [{ role: 'user', content: '${question}' }]
+      const stream = generateStream(storeModel(process.argv[2]), messages, { temperature: 0, maxTokens: 1 })
+      for await (const { text } of stream) process.stdout.write(text)`,
+  },
+  'node-llama-cpp': {
+    install: ['node-llama-cpp@3.22.1'],
+    program: `import { getLlama, LlamaChatSession } from 'node-llama-cpp'
+      const llama = await getLlama({ gpu: false, build: 'never' })
+      const model = await llama.loadModel({ modelPath: process.argv[2] })
+      const context = await model.createContext({ contextSize: 2048 })
+      const session = new LlamaChatSession({ contextSequence: context.getSequence() })
+      const onTextChunk = (text) => process.stdout.write(text)
+      await session.prompt('${question}', { temperature: 0, maxTokens: 1, onTextChunk })
+      process.exit()`,
+  },
+  'transformers.js': { install: ['@huggingface/transformers'] }, // whose models are of another format: its size only
+}
+
+/** Bytes and number of the files below a folder. */
+function size(dir) {
+  const files = readdirSync(dir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+  const bytes = files.reduce((sum, file) => sum + statSync(join(file.parentPath ?? file.path, file.name)).size, 0)
+  return { bytes, files: files.length }
+}
+
+const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`
+
+/** How many packages there are in node_modules, and the largest three. */
+function largest(modules) {
+  const inside = (part) => readdirSync(join(modules, part)).map((name) => `${part}/${name}`)
+  const names = readdirSync(modules).filter((name) => !name.startsWith('.'))
+  const packages = names.flatMap((name) => (name.startsWith('@') ? inside(name) : [name]))
+  const sizes = packages.map((name) => ({ name, bytes: size(join(modules, name)).bytes }))
+  const top = sizes.sort((a, b) => b.bytes - a.bytes).slice(0, 3)
+  return `${packages.length} packages, ${top.map(({ name, bytes }) => `${name} ${megabytes(bytes)}`).join(', ')}`
+}
+
+/** Milliseconds from the start of a process to what it prints first. */
+function firstToken(name, cache) {
+  const env = { ...process.env, REALM_CACHE: cache }
+  const begun = performance.now()
+  const child = spawn(process.execPath, ['first.mjs', resolve(model)], { cwd: join(folder, name), env, stdio: ['ignore', 'pipe', 'inherit'] }) // biome-ignore format: one line
+  return new Promise((resolve, reject) => {
+    let time
+    child.stdout.on('data', () => {
+      time ??= performance.now() - begun
+    })
+    child.on('close', (code) => (code === 0 && time ? resolve(time) : reject(new Error(`${name} ended with ${code}`))))
+  })
+}
+
+const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1]
+
+rmSync(folder, { recursive: true, force: true })
+const caches = join(folder, 'cache')
+for (const [name, { install, program }] of Object.entries(contenders)) {
+  const dir = join(folder, name)
+  mkdirSync(dir, { recursive: true })
+  writeFileSync(join(dir, 'package.json'), '{ "private": true }')
+  // Without scripts: what they would fetch is for GPUs, and not what is compared.
+  const arguments_ = ['install', '--no-audit', '--no-fund', '--loglevel=error', '--ignore-scripts', ...install]
+  execFileSync('npm', arguments_, { cwd: dir, stdio: ['ignore', 'ignore', 'inherit'] })
+  const { bytes, files } = size(join(dir, 'node_modules'))
+  console.log(`${name}: ${megabytes(bytes)} in ${files} files; ${largest(join(dir, 'node_modules'))}`)
+  if (program) writeFileSync(join(dir, 'first.mjs'), program)
+}
+
+const times = { 'realm, the first time': [], 'realm, later': [], 'node-llama-cpp': [] }
+for (let round = 0; round < Number(rounds); round++) {
+  const cache = join(caches, String(round)) // where Realm has put nothing yet
+  times['realm, the first time'].push(await firstToken('realm', cache))
+  times['node-llama-cpp'].push(await firstToken('node-llama-cpp', cache))
+  times['realm, later'].push(await firstToken('realm', cache))
+}
+for (const [what, values] of Object.entries(times)) {
+  console.log(
+    `${what}: ${median(values).toFixed(0)} ms to the first token (${values.map((v) => v.toFixed(0)).join(', ')})`,
+  )
+}
