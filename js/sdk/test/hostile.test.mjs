@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
-import { createRequire } from 'node:module'
 import { after, before, test } from 'node:test'
 import { generate, Realm, removeModel, storeModel } from '@realm-ai/sdk'
 import { call, drop, equal, fill, grow, guest, i32, loop, self, trap, when } from './guests.mjs'
-import { tiny } from './models.mjs'
+import { addon, tiny } from './models.mjs'
 
 const greedy = { temperature: 0, maxTokens: 16, ignoreEndOfGeneration: true }
 let model
@@ -94,7 +93,6 @@ test('a guest that fails', async () => {
 })
 
 test('pointers out of bounds, in every function', async () => {
-  const addon = createRequire(import.meta.url)('@realm-ai/sdk/index.node')
   const { imports } = addon.getGuestNames()
   const outside = [-1, 65_535, 0x7fffffff]
   for (const { module, name, params, result } of imports) {

@@ -1,5 +1,6 @@
-// The models that the tests use. `make test-node` makes the tiny one and says where the real one is.
+// The models that the tests use, of which `make test-node` makes the tiny one and says where the real one is, and the addon.
 import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 
 export const tiny = fileURLToPath(new URL('../../../build/models/tiny-llama-q4_1.gguf', import.meta.url))
@@ -13,3 +14,7 @@ export const needsReal = real ? {} : { skip: 'REALM_MODEL is not set: make test-
 
 /** Whether the tests that take minutes run too. */
 export const long = process.env.REALM_LONG === '1'
+
+/** The module that loads the addon, with all its functions; the package exports those of its users. */
+export const loader = fileURLToPath(new URL('../native/load.cjs', import.meta.url))
+export const addon = createRequire(import.meta.url)(loader)

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { createRequire } from 'node:module'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { generate, getModelInfo, removeModel, storeModel } from '@realm-ai/sdk'
-import { tiny } from './models.mjs'
+import files from '../native/files.cjs'
+import { addon, loader, tiny } from './models.mjs'
 
 const options = { temperature: 0, maxTokens: 32, ignoreEndOfGeneration: true }
 
@@ -53,14 +52,12 @@ test('a worker may end in the middle of an answer', async () => {
   removeModel(id)
 })
 
-const addon = createRequire(import.meta.url)('@realm-ai/sdk/index.node')
-
 /** Lets workers with a program, which posts a message, be terminated some time later: nothing may be left of them. */
 async function leavesNothing(program, workers, delays) {
   const id = storeModel(tiny)
   const before = addon.getOpenHandles()
   const sdk = import.meta.resolve('@realm-ai/sdk')
-  const workerData = { sdk, id, options, native: fileURLToPath(import.meta.resolve('@realm-ai/sdk/index.node')) }
+  const workerData = { sdk, id, options, loader, guest: files.guest }
   for (const delay of delays) {
     const list = Array.from({ length: workers }, () => new Worker(program, { eval: true, workerData }))
     await Promise.all(
@@ -77,8 +74,8 @@ async function leavesNothing(program, workers, delays) {
 test('a worker that is terminated between two calls leaves nothing', () =>
   leavesNothing(
     `const { parentPort, workerData } = require('node:worker_threads')
-    const addon = require(workerData.native)
-    const guest = require('node:fs').readFileSync(workerData.native.replace('index.node', 'guest.wasm'))
+    const addon = require(workerData.loader)
+    const guest = require('node:fs').readFileSync(workerData.guest)
     const run = (...args) => new Promise((resolve) => addon.start(args[0], (error, value) => resolve(value), ...args.slice(1)))
     ;(async () => {
       addon.createSession(workerData.id)
