@@ -41,9 +41,12 @@ type tileKernels struct {
 // fewTokens are the numbers of tokens up to which there are kernels of their own.
 var fewTokens = [...]int{8, 16}
 
-// fewStrips is the number of strips that they multiply in one call: all of them meet a block of activations before the
-// next one.
-const fewStrips = 8
+// What they multiply in one call is at most fewStrips strips, all of which meet a block of activations before the next
+// one, and about fewBlocks of the strips' blocks: ten to twenty microseconds' work.
+const (
+	fewStrips = 8
+	fewBlocks = 96
+)
 
 // dotTilesScratch is what a kernel keeps in scratch for a number of tokens; those for few want no more for fewStrips.
 func dotTilesScratch(tokens int) int { return 40960 + 2*64*ceil(tokens, tileRows)*tileRows }
@@ -163,7 +166,7 @@ func planTiles(m *Matrix, t int) stripPlan {
 		weights  = 64 << 10 // of an item, of blocks of 32
 	)
 	if m.format.block == 256 && t <= fewTokens[len(fewTokens)-1] {
-		p := stripPlan{columns: 1, tokens: tileRows, strips: fewStrips}
+		p := stripPlan{columns: 1, tokens: tileRows, strips: max(1, min(fewStrips, fewBlocks*256/m.Cols))}
 		p.share(m, 1)
 		return p
 	}

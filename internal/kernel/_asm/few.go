@@ -107,8 +107,7 @@ func fewTokens(f folded, tokens int) {
 	lines := (f.bytes + 63) / 64
 	fold := k.fold(f, consts, func(g int) {
 		for l := lines * g / 64; l < lines*(g+1)/64; l++ {
-			PREFETCHT0(Mem{Base: k.ahead, Disp: 64 * l})
-			PREFETCHT1(Mem{Base: k.ahead, Disp: f.bytes + 64*l})
+			PREFETCHT1(Mem{Base: k.ahead, Disp: 64 * l}) // from there they come in time without being asked for
 		}
 	})
 	var dot, add []func()

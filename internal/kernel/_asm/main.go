@@ -39,7 +39,7 @@ func writeTiles() {
 			makeTileShapes(tokens, depth)
 		}
 	}
-	makeToWords()
+	makeShuffles()
 	for _, f := range foldedDTypes {
 		tiles256(f)
 		for _, tokens := range []int{8, 16} {

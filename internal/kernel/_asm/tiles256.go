@@ -62,7 +62,18 @@ func toWords(j int, upper bool) Mem {
 	return m
 }
 
-func makeToWords() {
+// bytesUp is VPSHUFB's control that shifts each dword left by a byte.
+var bytesUp Mem
+
+func makeShuffles() {
+	bytesUp = GLOBL("bytesUp", RODATA|NOPTR)
+	for i := range 64 {
+		b := uint8(0x80)
+		if i%4 > 0 {
+			b = uint8(i%16 - 1)
+		}
+		DATA(i, U8(b))
+	}
 	for j := range 4 {
 		for up := range 2 {
 			m := GLOBL(fmt.Sprintf("words%d%s", j, []string{"low", "high"}[up]), RODATA|NOPTR)
@@ -269,7 +280,15 @@ func (f *folded) add(x Register, blocks []floatBlock, t int) {
 	for i, b := range blocks {
 		low, v := b.products.Offset(64*t), ZMM()
 		if f.parts == 2 {
-			VPSLLD(U8(uint8(f.shift)), low.Offset(tileSize), v)
+			// A shift would want the port that multiplications have.
+			VMOVDQA32(low.Offset(tileSize), v)
+			if f.shift == 8 {
+				VPSHUFB(bytesUp, v, v)
+			} else {
+				for range f.shift {
+					VPADDD(v, v, v)
+				}
+			}
 			VPADDD(low, v, v)
 			VCVTDQ2PS(v, v)
 		} else {
