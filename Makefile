@@ -120,9 +120,9 @@ lint: js/node_modules/.package-lock.json ## formatting, vet for each platform, s
 	$(NPM) run check
 	cd tools && go tool staticcheck ./...
 
-# ROUNDS=N takes each time so often; the packages are those of make release, or of the last make test-node.
+# INSTALL takes flags, such as --rounds 3; the packages are those of make release, or of the last make test-node.
 bench-install: ## bytes installed and time to the first token beside node-llama-cpp's and transformers.js's, which npm fetches
-	@model=$$($(FETCHMODEL)) && set -x && node js/bench/install.mjs "$$model" $(ROUNDS)
+	@model=$$($(FETCHMODEL)) && set -x && node js/bench/install.mjs $(INSTALL) "$$model"
 
 release: sdk ## build/release: archives, npm packages, checksums and a bill of materials; PLATFORMS=all, host or names
 	cp build/realm-guest.wasm cmd/realm/

@@ -2,14 +2,19 @@
 // token of the same model and prompt. Each time is that of a process of its own, from its start until it prints a token, in
 // turns. `make bench-install` runs it; the packages are those of build/release, or of build/npm where that is not there.
 //
-//     node js/bench/install.mjs MODEL.gguf [ROUNDS]
+//     node js/bench/install.mjs [--rounds 5] [--again] MODEL.gguf     --again: takes times only, of what is installed
 import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 
-const [model, rounds = '5'] = process.argv.slice(2)
-if (!model) throw new Error('usage: node js/bench/install.mjs MODEL.gguf [ROUNDS]')
+const { values, positionals } = parseArgs({
+  options: { rounds: { type: 'string', default: '5' }, again: { type: 'boolean', default: false } },
+  allowPositionals: true,
+})
+const [model] = positionals
+if (!model) throw new Error('usage: node js/bench/install.mjs [--rounds N] [--again] MODEL.gguf')
 
 const build = fileURLToPath(new URL('../../build', import.meta.url))
 const folder = join(build, 'bench-install')
@@ -28,10 +33,13 @@ const contenders = {
   },
   'node-llama-cpp': {
     install: ['node-llama-cpp@3.22.1'],
-    program: `import { getLlama, LlamaChatSession } from 'node-llama-cpp'
+    // It would take four threads at least, which on two processors wait for each other: five times as long.
+    program: `import { availableParallelism } from 'node:os'
+      import { getLlama, LlamaChatSession } from 'node-llama-cpp'
       const llama = await getLlama({ gpu: false, build: 'never' })
       const model = await llama.loadModel({ modelPath: process.argv[2] })
-      const context = await model.createContext({ contextSize: 2048 })
+      const threads = { ideal: availableParallelism(), min: availableParallelism() }
+      const context = await model.createContext({ contextSize: 2048, threads })
       const session = new LlamaChatSession({ contextSequence: context.getSequence() })
       const onTextChunk = (text) => process.stdout.write(text)
       await session.prompt('${question}', { temperature: 0, maxTokens: 1, onTextChunk })
@@ -75,22 +83,29 @@ function firstToken(name, cache) {
 
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1]
 
-rmSync(folder, { recursive: true, force: true })
-const caches = join(folder, 'cache')
-for (const [name, { install, program }] of Object.entries(contenders)) {
-  const dir = join(folder, name)
-  mkdirSync(dir, { recursive: true })
-  writeFileSync(join(dir, 'package.json'), '{ "private": true }')
-  // Without scripts: what they would fetch is for GPUs, and not what is compared.
-  const arguments_ = ['install', '--no-audit', '--no-fund', '--loglevel=error', '--ignore-scripts', ...install]
-  execFileSync('npm', arguments_, { cwd: dir, stdio: ['ignore', 'ignore', 'inherit'] })
-  const { bytes, files } = size(join(dir, 'node_modules'))
-  console.log(`${name}: ${megabytes(bytes)} in ${files} files; ${largest(join(dir, 'node_modules'))}`)
-  if (program) writeFileSync(join(dir, 'first.mjs'), program)
+/** Installs all of them in empty folders, and prints what that takes. */
+function install() {
+  rmSync(folder, { recursive: true, force: true })
+  for (const [name, { install }] of Object.entries(contenders)) {
+    const dir = join(folder, name)
+    mkdirSync(dir, { recursive: true })
+    writeFileSync(join(dir, 'package.json'), '{ "private": true }')
+    // Without scripts: what they would fetch is for GPUs, and not what is compared.
+    const arguments_ = ['install', '--no-audit', '--no-fund', '--loglevel=error', '--ignore-scripts', ...install]
+    execFileSync('npm', arguments_, { cwd: dir, stdio: ['ignore', 'ignore', 'inherit'] })
+    const { bytes, files } = size(join(dir, 'node_modules'))
+    console.log(`${name}: ${megabytes(bytes)} in ${files} files; ${largest(join(dir, 'node_modules'))}`)
+  }
 }
 
+if (!values.again) install()
+for (const [name, { program }] of Object.entries(contenders)) {
+  if (program) writeFileSync(join(folder, name, 'first.mjs'), program)
+}
+const caches = join(folder, 'cache')
+rmSync(caches, { recursive: true, force: true })
 const times = { 'realm, the first time': [], 'realm, later': [], 'node-llama-cpp': [] }
-for (let round = 0; round < Number(rounds); round++) {
+for (let round = 0; round < Number(values.rounds); round++) {
   const cache = join(caches, String(round)) // where Realm has put nothing yet
   times['realm, the first time'].push(await firstToken('realm', cache))
   times['node-llama-cpp'].push(await firstToken('node-llama-cpp', cache))
