@@ -1,3 +1,4 @@
+export { Answerer, type AnswererOptions } from './answerer.js'
 export { type ErrorCode, RealmError } from './errors.js'
 export {
   type Chunk,
