@@ -57,7 +57,7 @@ sdk: guest js/node_modules/.package-lock.json
 	cp build/realm-guest.wasm js/sdk/native/guest.wasm
 	$(NPM) run build
 
-js/node_modules/.package-lock.json: js/package.json js/package-lock.json js/sdk/package.json
+js/node_modules/.package-lock.json: js/package.json js/package-lock.json $(wildcard js/*/package.json)
 	$(NPM) install --no-save
 	@touch $@
 
@@ -150,4 +150,4 @@ fuzz: ## run every fuzz target in turn, each for FUZZTIME (default 10s)
 	go run -C tools ./fuzzall -time $(FUZZTIME) ..
 
 clean: ## remove build/, the fetched model included
-	rm -rf build js/node_modules js/sdk/esm js/sdk/cjs js/sdk/native/bin js/sdk/native/index.node js/sdk/native/guest.wasm
+	rm -rf build js/node_modules js/*/esm js/*/cjs js/sdk/native/bin js/sdk/native/index.node js/sdk/native/guest.wasm

@@ -18,6 +18,7 @@ import { dirname, join, relative } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { install } from './packages.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const model = process.env.REALM_MODEL || undefined
@@ -176,12 +177,7 @@ before(async () => {
   fs.symlinkSync(root, join(folder, 'realm'))
   await new Promise((resolve) => hub.listen(0, '127.0.0.1', resolve))
   endpoint = `http://127.0.0.1:${hub.address().port}`
-  const install = packages.map((name) => `npm pack --silent --pack-destination . ./realm/js/${name}`).join('\n')
-  const { code, output } = await run(
-    `echo '{ "private": true }' > package.json\n${install}\nnpm install --offline --no-audit --no-fund ./*.tgz`,
-    folder,
-  )
-  assert.equal(code, 0, output)
+  await install(folder)
 
   // Every program in Go is compiled in one go.
   fs.mkdirSync(goModule)

@@ -1,4 +1,4 @@
-// The package is of type module; what stands below cjs is not.
+// Run in a package's folder, which is of type module; what stands below cjs is not.
 import { writeFileSync } from 'node:fs'
 
-writeFileSync(new URL('../cjs/package.json', import.meta.url), '{ "type": "commonjs" }\n')
+writeFileSync('cjs/package.json', '{ "type": "commonjs" }\n')
