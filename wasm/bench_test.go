@@ -1,9 +1,11 @@
 package wasm
 
 import (
+	"iter"
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -88,6 +90,48 @@ func BenchmarkSandbox(b *testing.B) {
 		b.Run("tiny/"+name, func(b *testing.B) { compare(b, newModel(b, "tiny-llama-q4_k", realm.Options{Threads: 1})) })
 		b.Run("model/"+name, func(b *testing.B) { compare(b, benchModel(b)) })
 	}
+}
+
+// BenchmarkPrompt has a prompt of about 512 tokens answered with one token natively and through the guest that ships, in
+// turns, and reports the least that each took until the logits were there, text and tokenizer included. A guest's clean
+// instance is in it too.
+func BenchmarkPrompt(b *testing.B) {
+	m := benchModel(b)
+	g := load(b, newRuntime(b, Options{}), shippedGuest(b), GuestOptions{Warm: 1})
+	s, err := m.NewSession()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	r := realm.Request{Prompt: strings.Repeat(story, 28), MaxTokens: 1, IgnoreEndOfGeneration: true}
+	var start time.Time
+	var prompt int
+	native, guest := time.Hour, time.Hour
+	answer := func(best *time.Duration, chunks func(r realm.Request) iter.Seq2[realm.Chunk, error]) {
+		r.OnLogits = func([]float32) { *best = min(*best, time.Since(start)) }
+		start = time.Now()
+		for c, err := range chunks(r) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			if c.Usage.PromptTokens > 0 {
+				prompt = c.Usage.PromptTokens
+			}
+		}
+	}
+	for b.Loop() {
+		if err := s.Truncate(0); err != nil {
+			b.Fatal(err)
+		}
+		answer(&native, func(r realm.Request) iter.Seq2[realm.Chunk, error] { return s.Generate(b.Context(), r) })
+		answer(&guest, func(r realm.Request) iter.Seq2[realm.Chunk, error] {
+			return g.Generate(b.Context(), m, r, RunOptions{Limits: DefaultLimits()})
+		})
+	}
+	b.ReportMetric(float64(prompt), "tokens")
+	b.ReportMetric(native.Seconds()*1e3, "native-ms")
+	b.ReportMetric(guest.Seconds()*1e3, "guest-ms")
+	b.ReportMetric(100*(guest.Seconds()/native.Seconds()-1), "%cost")
 }
 
 // BenchmarkLayers computes tokens one by one natively, in a guest by realm_forward and in a guest layer by layer, in turns,

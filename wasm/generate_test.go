@@ -130,3 +130,33 @@ func TestDescribe(t *testing.T) {
 		t.Errorf("no module: %v", err)
 	}
 }
+
+// TestGuestMemory bounds the memory of the guest that ships after a long prompt and answer of the real model: where the few
+// largest logits are enough to draw from, and where it takes all of them.
+func TestGuestMemory(t *testing.T) {
+	path := os.Getenv("REALM_MODEL")
+	if path == "" || testing.Short() {
+		t.Skip("REALM_MODEL is not set, or short")
+	}
+	m, err := realm.Open(path, realm.Options{ContextLength: 1024})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	limit := int64(16 << 20)
+	module := shippedGuest(t)
+	if len(module) < 1<<20 { // TinyGo's
+		limit = 8 << 20
+	}
+	g := load(t, newRuntime(t, Options{}), module, GuestOptions{})
+	for name, topK := range map[string]int{"some logits": 40, "all logits": 0} {
+		a := ask(t, g, m, abi.Request{
+			Prompt: strings.Repeat(story, 28), MaxTokens: 128, IgnoreEndOfGeneration: true,
+			Sampling: &abi.Sampling{Temperature: 1, TopK: topK, TopP: 0.95, MinP: 0.05, RepeatPenalty: 1},
+		}, DefaultLimits())
+		t.Logf("%s, %d and %d tokens: %d bytes", name, a.result.Usage.PromptTokens, a.result.Usage.CompletionTokens, a.MemoryBytes)
+		if a.MemoryBytes > limit {
+			t.Errorf("%s: %d bytes of memory, want at most %d", name, a.MemoryBytes, limit)
+		}
+	}
+}
