@@ -10,9 +10,12 @@ type Input struct {
 
 	by32, by256 quantized
 
-	// For MatMul: the products, and the method item, made once.
-	products []Product
-	do       func(item int)
+	// For MatMul: the products, the methods item and share, made once, where shares begin and end (see cut), and what Expect
+	// was told.
+	products    []Product
+	do, doShare func(item int)
+	cuts, backs []int
+	expectation expectation
 }
 
 // quantized is activations in 8 bits, in blocks that share a scale.

@@ -137,3 +137,10 @@ func quantizerOf(set cpu.Set, block int) quantizer {
 	}
 	return nil
 }
+
+// prefetch brings the whole cache lines of b to the second-level cache.
+func prefetch(b []byte) {
+	if len(b) >= 64 {
+		prefetchLines(&b[0], len(b)/64)
+	}
+}

@@ -79,3 +79,5 @@ func quantizerOf(set cpu.Set, block int) quantizer {
 	}
 	return quantize256NEON
 }
+
+func prefetch([]byte) {}

@@ -14,3 +14,5 @@ func stripKernelsOf(cpu.Set, quant.DType) *stripKernels { return nil }
 func rowKernelsOf(cpu.Set, quant.DType) *rowKernels { return nil }
 
 func quantizerOf(cpu.Set, int) quantizer { return nil }
+
+func prefetch([]byte) {}

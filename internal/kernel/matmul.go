@@ -30,14 +30,19 @@ const tokenTile = 32
 // dotFloats says.
 func (p *Pool) MatMul(in *Input, products ...Product) {
 	in.products = append(in.products[:0], products...)
-	total := 0
 	for i := range in.products {
-		o := &in.products[i]
-		in.prepare(p, o.W)
-		total += o.items(in)
+		in.prepare(p, in.products[i].W)
 	}
 	if in.do == nil {
-		in.do = in.item
+		in.do, in.doShare = in.item, in.share
+	}
+	if in.cut(p.threads) {
+		p.run(len(in.cuts)-1, in.doShare, &in.expectation)
+		return
+	}
+	total := 0
+	for i := range in.products {
+		total += in.products[i].items(in)
 	}
 	p.Run(total, in.do)
 }

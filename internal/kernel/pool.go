@@ -14,12 +14,19 @@ type Pool struct {
 	mu      sync.Mutex // held for a Run, and by Close
 	closed  bool
 
-	// left is the number of items of the current Run that nobody has taken yet, below the number of the Run, so that who
-	// takes an item cannot mistake a Run for the one before. An item taken keeps its Run, and with it n and do, in place.
+	// left is the items of the current Run that nobody has taken yet, from first to end-1, with the number of the Run, so
+	// that who takes an item cannot mistake a Run for the one before. An item taken keeps its Run, and with it n and do, in
+	// place. The caller of Run takes items from the front and workers from the back, so that each knows beforehand which
+	// will be its own: see Expect.
 	left atomic.Uint64
 	n    int
 	do   func(item int)
 	done atomic.Int64 // items finished
+
+	// The matrix that the next products end with, and where in it a worker's first share is. Workers that wait bring it
+	// nearer. They may see one of two matrices with the other's place, which costs time only.
+	expected   atomic.Pointer[Matrix]
+	expectedAt atomic.Int64
 
 	waiting  atomic.Bool   // Run waits for the last item on finished
 	finished chan struct{} // capacity 1
@@ -28,13 +35,25 @@ type Pool struct {
 	wg    sync.WaitGroup
 }
 
-// leftBits are those of Pool.left that count items.
-const leftBits = 32
+// itemBits are those of first and of end in Pool.left; the number of the Run has the rest.
+const (
+	itemBits = 20
+	maxItems = 1<<itemBits - 1
+)
+
+// untaken returns the items that left stands for.
+func untaken(left uint64) (first, end int) {
+	return int(left >> itemBits & maxItems), int(left & maxItems)
+}
 
 // sleeper is where one worker waits between Runs.
 type sleeper struct {
 	parked atomic.Bool
 	wake   chan struct{} // capacity 1
+
+	// The worker's own: how far it is with Pool.expected.
+	nearing *Matrix
+	near    int
 }
 
 const (
@@ -89,8 +108,20 @@ func (p *Pool) Close() {
 
 // Run calls do once for each item from 0 to n-1, in no given order and on several goroutines, and returns when all are
 // done. do must not call Run.
-func (p *Pool) Run(n int, do func(item int)) {
+func (p *Pool) Run(n int, do func(item int)) { p.run(n, do, nil) }
+
+// run is Run for products, after which others are expected if expect is not nil.
+func (p *Pool) run(n int, do func(item int), expect *expectation) {
 	if n <= 0 {
+		return
+	}
+	if n > maxItems {
+		several := ceil(n, maxItems)
+		p.run(ceil(n, several), func(item int) {
+			for i := item * several; i < min((item+1)*several, n); i++ {
+				do(i)
+			}
+		}, expect)
 		return
 	}
 	p.mu.Lock()
@@ -103,30 +134,38 @@ func (p *Pool) Run(n int, do func(item int)) {
 	}
 	p.n, p.do = n, do
 	p.done.Store(0)
-	p.left.Store((p.left.Load()>>leftBits+1)<<leftBits | uint64(n))
+	p.left.Store((p.left.Load()>>(2*itemBits)+1)<<(2*itemBits) | uint64(n))
+	if expect != nil {
+		p.expectedAt.Store(int64(expect.at))
+		p.expected.Store(expect.last)
+	}
 	for i := range p.sleep {
 		if s := &p.sleep[i]; s.parked.CompareAndSwap(true, false) {
 			s.wake <- struct{}{}
 		}
 	}
-	p.work()
+	p.work(false)
 	p.wait()
 	p.do = nil
 }
 
-// work takes items until none is left.
-func (p *Pool) work() {
+// work takes items until none is left, a worker's from the back.
+func (p *Pool) work(worker bool) {
 	for {
 		left := p.left.Load()
-		n := left & (1<<leftBits - 1)
-		if n == 0 {
+		item, end := untaken(left)
+		if item == end {
 			return
 		}
-		if !p.left.CompareAndSwap(left, left-1) {
+		taken := left + 1<<itemBits
+		if worker {
+			item, taken = end-1, left-1
+		}
+		if !p.left.CompareAndSwap(left, taken) {
 			continue
 		}
 		total := int64(p.n) // the next Run's, once the last item is done
-		p.do(int(total) - int(n))
+		p.do(item)
 		if p.done.Add(1) == total && p.waiting.CompareAndSwap(true, false) {
 			p.finished <- struct{}{}
 		}
@@ -157,13 +196,16 @@ func (p *Pool) wait() {
 	}
 }
 
-func (p *Pool) anyLeft() bool { return p.left.Load()&(1<<leftBits-1) != 0 }
+func (p *Pool) anyLeft() bool {
+	first, end := untaken(p.left.Load())
+	return first < end
+}
 
 func (p *Pool) worker(s *sleeper) {
 	defer p.wg.Done()
 	for {
-		if p.find() {
-			p.work()
+		if p.find(s) {
+			p.work(true)
 			continue
 		}
 		s.parked.Store(true)
@@ -178,13 +220,14 @@ func (p *Pool) worker(s *sleeper) {
 }
 
 // find waits a short while for items, and reports whether there are any.
-func (p *Pool) find() bool {
+func (p *Pool) find(s *sleeper) bool {
 	var deadline time.Time
 	for {
 		for range polls {
 			if p.anyLeft() {
 				return true
 			}
+			s.approach(p)
 		}
 		now := time.Now()
 		if deadline.IsZero() {

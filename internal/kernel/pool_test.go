@@ -26,6 +26,18 @@ func TestPoolRunsEveryItemOnce(t *testing.T) {
 	}
 }
 
+// TestPoolRunsManyItems runs more of them than Pool.left counts.
+func TestPoolRunsManyItems(t *testing.T) {
+	p := NewPool(2)
+	defer p.Close()
+	const n = maxItems + maxItems/2
+	var sum, count atomic.Int64
+	p.Run(n, func(i int) { sum.Add(int64(i)); count.Add(1) })
+	if count.Load() != n || sum.Load() != n*(n-1)/2 {
+		t.Errorf("ran %d items with the sum %d, want %d and %d", count.Load(), sum.Load(), n, n*(n-1)/2)
+	}
+}
+
 func TestPoolHammer(t *testing.T) {
 	p := NewPool(3)
 	var sum atomic.Int64

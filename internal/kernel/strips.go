@@ -72,7 +72,11 @@ func (p *stripPlan) share(m *Matrix, multiple int) {
 // stripItem computes one item of a product.
 func (s *scratch) stripItem(dst []float32, m *Matrix, k *stripKernels, in *Input, p stripPlan, item int) {
 	s0, t0 := item/p.columns*p.strips, item%p.columns*p.tokens
-	s1, t1 := min(s0+p.strips, ceil(m.Rows, stripRows)), min(t0+p.tokens, in.T)
+	s.stripRange(dst, m, k, in, s0, min(s0+p.strips, ceil(m.Rows, stripRows)), t0, min(t0+p.tokens, in.T))
+}
+
+// stripRange computes the products of strips s0 to s1-1 with tokens t0 to t1-1.
+func (s *scratch) stripRange(dst []float32, m *Matrix, k *stripKernels, in *Input, s0, s1, t0, t1 int) {
 	s.aligned = align(s.aligned, dotScratch)
 	q := in.quantized(m.format)
 	share, blocks := q.streamDwords(in.N), in.N/m.format.block
@@ -87,7 +91,7 @@ func (s *scratch) stripItem(dst []float32, m *Matrix, k *stripKernels, in *Input
 				s.dot(k[kind], dst[t*m.Rows+s0*stripRows:], m.Rows, m.strip(s0), x, blocks, whole)
 			}
 		}
-		for i := s0 + whole; i < s1; i++ {
+		for i := s0 + max(0, whole); i < s1; i++ {
 			s.dot(k[kind], s.out[:], stripRows, m.strip(i), x, blocks, 1)
 			for j := range n {
 				row := dst[(t+j)*m.Rows : (t+j+1)*m.Rows]

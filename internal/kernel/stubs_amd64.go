@@ -207,3 +207,6 @@ func quantize32AVX512(q *int8, d *float32, sums *int32, x *float32, blocks int)
 
 // quantize256AVX512 quantizes blocks of 256 activations: see quantizeRow.
 func quantize256AVX512(q *int8, d *float32, sums *int32, x *float32, blocks int)
+
+// prefetchLines brings cache lines, at least one, to the second-level cache.
+func prefetchLines(p *byte, lines int)

@@ -147,6 +147,7 @@ func (s *State) layer(layer int, x []float32, segments []Segment, between func()
 	// Queries, keys and values.
 	s.pool.Run(ceil(tokens, normTokens), s.items.attnNorm)
 	s.input.Set(s.norm, tokens, c.Hidden)
+	s.input.Expect(s.pool, w.O)
 	s.pool.MatMul(&s.input, kernel.Product{Dst: s.q, W: w.Q}, kernel.Product{Dst: s.k, W: w.K}, kernel.Product{Dst: s.v, W: w.V})
 
 	// Keys and values go to the cache; queries attend over it.
@@ -161,6 +162,7 @@ func (s *State) layer(layer int, x []float32, segments []Segment, between func()
 	s.pool.Run(len(s.spans), s.items.store)
 	s.pool.Attend(&s.attention)
 	s.input.Set(s.attn, tokens, c.Heads*c.ValueDim)
+	s.input.Expect(s.pool, w.Gate, w.Up)
 	s.pool.MatMul(&s.input, kernel.Product{Dst: s.out, W: w.O})
 	if between != nil {
 		between()
@@ -169,12 +171,19 @@ func (s *State) layer(layer int, x []float32, segments []Segment, between func()
 	// The residual, and the feed-forward network.
 	s.pool.Run(ceil(tokens, normTokens), s.items.ffnNorm)
 	s.input.Set(s.norm, tokens, c.Hidden)
+	s.input.Expect(s.pool, w.Down)
 	s.pool.MatMul(&s.input, kernel.Product{Dst: s.gate, W: w.Gate}, kernel.Product{Dst: s.up, W: w.Up})
 	if between != nil {
 		between()
 	}
 	s.pool.Run(tokens, s.items.swiGLU)
 	s.input.Set(s.gate, tokens, c.FFN)
+	if layer+1 < c.Layers {
+		next := &s.model.Weights.Layers[layer+1]
+		s.input.Expect(s.pool, next.Q, next.K, next.V)
+	} else {
+		s.input.Expect(s.pool, s.model.Weights.Output)
+	}
 	s.pool.MatMul(&s.input, kernel.Product{Dst: s.out, W: w.Down})
 	s.pool.Run(ceil(tokens, normTokens), s.items.add)
 	if between != nil {
@@ -267,6 +276,8 @@ func (s *State) Logits(logits, x []float32) {
 		kernel.RMSNorm(row(s.norm, t, c.Hidden), row(x, t, c.Hidden), s.model.Weights.OutputNorm, c.RMSEps)
 	}
 	s.input.Set(s.norm, tokens, c.Hidden)
+	first := &s.model.Weights.Layers[0]
+	s.input.Expect(s.pool, first.Q, first.K, first.V)
 	s.pool.MatMul(&s.input, kernel.Product{Dst: logits, W: s.model.Weights.Output})
 }
 

@@ -74,4 +74,17 @@ func writeVectors() {
 	}
 	quantize(32)
 	quantize(256)
+	prefetchLines()
+}
+
+func prefetchLines() {
+	TEXT("prefetchLines", NOSPLIT, "func(p *byte, lines int)")
+	Doc("prefetchLines brings cache lines, at least one, to the second-level cache.")
+	p, lines := Load(Param("p"), GP64()), Load(Param("lines"), GP64())
+	Label("line")
+	PREFETCHT1(Mem{Base: p})
+	ADDQ(Imm(64), p)
+	DECQ(lines)
+	JNZ(LabelRef("line"))
+	RET()
 }
