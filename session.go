@@ -178,6 +178,15 @@ func (s *Session) Forward(ctx context.Context, tokens []int32, position int) ([]
 	return s.s.Forward(ctx, tokens, position)
 }
 
+// Model returns the model that the session computes with.
+func (s *Session) Model() *Model { return s.m }
+
+// Resume makes the session hold exactly tokens and returns the logits of the last one, as Forward does, and how many tokens
+// it held already and did not compute again.
+func (s *Session) Resume(ctx context.Context, tokens []int32) (logits []float32, reused int, err error) {
+	return s.s.Resume(ctx, tokens)
+}
+
 // TopLogits writes the IDs of the len(ids) tokens with the largest logits, of those that Forward or Generate computed
 // last, to ids, the largest first and of equals the one with the lower ID, and the logits to logits, which is as long.
 // It returns how many there are, which is fewer where the vocabulary is smaller. A NaN stands before all numbers.

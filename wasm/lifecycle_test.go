@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -167,6 +168,51 @@ func TestImagesOfOptions(t *testing.T) {
 		if n := len(g.images.byModels); n != images {
 			t.Errorf("%+v: %d images, want %d", c.o, n, images)
 		}
+	}
+}
+
+// TestKeptSession gives requests a session that holds the tokens of another. They get the bits of a fresh one, whatever they
+// begin with, and cannot go on from what was there.
+func TestKeptSession(t *testing.T) {
+	g := load(t, newRuntime(t, Options{}), forwarder(), GuestOptions{})
+	m, other := newModel(t, "tiny-llama-q4_k", realm.Options{}), newModel(t, "tiny-llama-q8_0", realm.Options{})
+	id := modelID(t, m)
+	kept, err := m.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	ids := request(1, 2, 3, 4, 5, 6)
+	hidden := uint32(freeAt + 1<<18)
+	layer := call(abi.ForwardLayer, id, 0, hidden, uint32(m.Info().Hidden), 0, hidden)
+	cases := map[string]struct {
+		calls  []hostCall
+		cached int
+		fails  bool
+	}{
+		"the same tokens and more": {[]hostCall{call(abi.Forward, id, dataAt, 6, 0, freeAt)}, 3, false},
+		"fewer tokens":             {[]hostCall{call(abi.Forward, id, dataAt, 2, 0, freeAt)}, 1, false},
+		"other tokens":             {[]hostCall{call(abi.Forward, id, dataAt+4, 3, 0, freeAt)}, 0, false},
+		"twice":                    {[]hostCall{call(abi.Forward, id, dataAt, 4, 0, freeAt), call(abi.Forward, id, dataAt, 4, 0, freeAt)}, 3, false},
+		"a layer":                  {[]hostCall{call(abi.EmbedTokens, id, dataAt, 1, hidden), layer}, 0, false},
+		"tokens behind them":       {[]hostCall{call(abi.Forward, id, dataAt, 1, 3, freeAt)}, 0, true},
+	}
+	for name, c := range cases {
+		fresh := forwardCalls(t.Context(), g, Request{Models: []Grant{{Model: m}}}, ids, c.calls...)
+		if _, _, err := kept.Resume(t.Context(), []int32{1, 2, 3}); err != nil {
+			t.Fatal(err)
+		}
+		got := forwardCalls(t.Context(), g, Request{Models: []Grant{{Model: m, Session: kept}}}, ids, c.calls...)
+		if !slices.Equal(got.returned, fresh.returned) || !bytes.Equal(got.memory, fresh.memory) || got.Fuel != fresh.Fuel {
+			t.Errorf("%s: %v with a kept session, %v with a fresh one", name, got.returned, fresh.returned)
+		}
+		if failed := got.last(t) != 0; failed != c.fails || got.CachedTokens != c.cached {
+			t.Errorf("%s: returned %d, %d tokens cached, want %d", name, got.last(t), got.CachedTokens, c.cached)
+		}
+	}
+	r := Request{Models: []Grant{{Model: other, Session: kept}}}
+	if f := forwardCalls(t.Context(), g, r, ids, call(abi.Forward, id, dataAt, 1, 0, 0)); realm.CodeOf(f.err) != realm.CodeInvalidArgument {
+		t.Errorf("a session of another model: %v", f.err)
 	}
 }
 

@@ -15,6 +15,8 @@ type Grant struct {
 	Model *realm.Model
 	// Tensors lets the guest read the weights too.
 	Tensors bool
+	// Session, if not nil, is one of the model's to use as sequence 0, which the guest finds empty: see RunOptions.
+	Session *realm.Session
 }
 
 // Limits bound a request. What is 0 is not limited.
@@ -75,6 +77,8 @@ type Result struct {
 	WeightBytes int64
 	// CacheBytes is the KV cache at the end.
 	CacheBytes int64
+	// CachedTokens are those that the sessions of grants held already.
+	CachedTokens int
 }
 
 // Run lets the guest answer a request, in an instance of its own. Cancelling ctx ends it, in a host call within a layer of
@@ -93,7 +97,7 @@ func (g *Guest) Run(ctx context.Context, r Request) (Result, error) {
 	}
 	grants := make([]hostcall.Grant, len(r.Models))
 	for i, m := range r.Models {
-		grants[i] = hostcall.Grant{Model: m.Model, Tensors: m.Tensors}
+		grants[i] = hostcall.Grant{Model: m.Model, Tensors: m.Tensors, Kept: m.Session}
 	}
 	key, err := hostcall.Grants(ctx, grants)
 	if err != nil {

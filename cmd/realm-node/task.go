@@ -349,7 +349,7 @@ func endTask(c *call) (any, error) {
 	}
 	result := t.Result()
 	if t.err == nil {
-		t.err = t.answer.Finish(result.Body)
+		t.err = t.answer.Finish(result)
 	}
 	if e, ok := t.request.ending.(bridge.Ending); ok {
 		e.Guest = &bridge.GuestUse{

@@ -59,7 +59,7 @@ func (r *run) generate(ctx context.Context, request realm.Request, write func(st
 	chunks := r.session.Generate(ctx, request)
 	if r.guest != nil {
 		result.Guest = &cli.GuestResult{}
-		chunks = r.guest.generate(ctx, r.model, request, result.Guest)
+		chunks = r.guest.generate(ctx, r.model, r.session, request, result.Guest)
 	}
 	for chunk, err := range chunks {
 		text.WriteString(chunk.Text)

@@ -45,9 +45,8 @@ func (g *guestFlags) declare(f *cli.Flags) {
 	f.String(&g.dumpMemory, "dump-memory", "FILE", "write the guest's memory at the end to a file")
 }
 
-// check finds flags that contradict one another. A chat is answered natively, unless a guest was asked for: its session
-// keeps the keys and values of the conversation, which a guest, new for each answer, would compute again.
-func (g *guestFlags) check(c *cli.Command, chat bool) error {
+// check finds flags that contradict one another.
+func (g *guestFlags) check(c *cli.Command) error {
 	ofGuest := ""
 	for _, name := range []string{"guest", "limit-memory", "limit-fuel", "dump-memory"} {
 		if c.Flags.Given(name) {
@@ -59,9 +58,6 @@ func (g *guestFlags) check(c *cli.Command, chat bool) error {
 		return c.Usagef("%s belongs to a guest, which --native leaves out", ofGuest)
 	case g.memoryMiB < 1 || g.memoryMiB > 2048:
 		return c.Usagef("--limit-memory %d: want 1 to 2048", g.memoryMiB)
-	}
-	if chat && ofGuest == "" {
-		g.native = true
 	}
 	return nil
 }
@@ -112,8 +108,8 @@ func newRuntime() (*wasm.Runtime, error) {
 
 func (l *loadedGuest) close() { _ = l.runtime.Close() }
 
-// generate answers by the guest, and says in used what that took.
-func (l *loadedGuest) generate(ctx context.Context, m *realm.Model, r realm.Request, used *cli.GuestResult) iter.Seq2[realm.Chunk, error] {
+// generate answers by the guest, and says in used what that took. The session keeps what a conversation computed.
+func (l *loadedGuest) generate(ctx context.Context, m *realm.Model, s *realm.Session, r realm.Request, used *cli.GuestResult) iter.Seq2[realm.Chunk, error] {
 	return func(yield func(realm.Chunk, error) bool) {
 		limits := wasm.DefaultLimits()
 		limits.Fuel, limits.Time = l.flags.fuel, 0
@@ -133,7 +129,7 @@ func (l *loadedGuest) generate(ctx context.Context, m *realm.Model, r realm.Requ
 				MemoryBytes: result.MemoryBytes, WeightBytes: result.WeightBytes, Fuel: result.Fuel, HostCalls: result.HostCalls,
 			}
 		}()
-		for c, err := range l.guest.Generate(ctx, m, r, wasm.RunOptions{Limits: limits, DumpMemory: dump, Result: &result}) {
+		for c, err := range l.guest.Generate(ctx, m, r, wasm.RunOptions{Limits: limits, DumpMemory: dump, Session: s, Result: &result}) {
 			if !yield(c, err) {
 				return
 			}

@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -84,8 +86,12 @@ func TestRunThroughGuest(t *testing.T) {
 	if out := invoke(t, "", append(run, "--limit-memory", "1")...); out.code != realm.CodeLimitExceeded.ExitCode() {
 		t.Errorf("--limit-memory 1: %+v", out)
 	}
-	if out := invoke(t, "One\nTwo\n", "run", "-m", model, "-n", "3", "--guest", guest); out.code != 0 || strings.Count(out.stdout, "\n") < 2 {
-		t.Errorf("a chat: %+v", out)
+	chat := []string{"run", "-m", model, "-n", "3", "-v"}
+	own, out := invoke(t, "One\nTwo\n/clear\nOne\n", chat...), invoke(t, "One\nTwo\n/clear\nOne\n", append(chat, "--guest", guest)...)
+	cached := regexp.MustCompile(`prompt: \d+ tokens(, \d+ cached)?`)
+	if out.code != 0 || out.stdout != own.stdout || !strings.Contains(out.stderr, "cached") ||
+		!slices.Equal(cached.FindAllString(out.stderr, -1), cached.FindAllString(own.stderr, -1)) {
+		t.Errorf("a chat through a guest: %+v\nnatively: %+v", out, own)
 	}
 
 	var d cli.GuestDescription

@@ -22,7 +22,7 @@ on with TEXT itself. Only the answer is printed, as it comes.
 
 The loop that answers, from the chat template to the sampler, runs in a guest: a WebAssembly module of a few MB that the
 program brings along, with limits on its memory and its fuel. It has no access to the weights. --guest FILE runs one of
-your own, --native none. A chat is native unless --guest is given, since it goes on from what the last turn computed.
+your own, --native none. A chat has a new guest for each answer, and goes on from what the host computed for the last.
 
 Without -p, each line of standard input is a message of one conversation. On a terminal Ctrl-C stops an answer, and
 /help lists what else there is; otherwise there are no prompts, and the first failure ends it.
@@ -168,7 +168,7 @@ func (r *run) check() error {
 		return usage("--stop needs a text that is not empty")
 	}
 	r.request.MaxTokens = max(0, r.request.MaxTokens) // -1 is no limit too, as in llama.cpp
-	if err := r.guestFlags.check(r.command, !r.prompted()); err != nil {
+	if err := r.guestFlags.check(r.command); err != nil {
 		return err
 	}
 	return r.modelFlags.check(r.command)

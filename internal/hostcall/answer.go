@@ -82,9 +82,9 @@ func (a *Answer) Forwarded(tokens []int32, _ int, logits []float32) {
 }
 
 // Finish yields the last chunk, from the result that the guest emitted.
-func (a *Answer) Finish(body []byte) error {
+func (a *Answer) Finish(r Result) error {
 	var result abi.Result
-	if err := json.Unmarshal(body, &result); err != nil {
+	if err := json.Unmarshal(r.Body, &result); err != nil {
 		return errorf(realm.CodeGuestFailed, "the guest's result is not that of docs/abi.md: %w", err)
 	}
 	if err := a.flush(""); err != nil {
@@ -92,7 +92,9 @@ func (a *Answer) Finish(body []byte) error {
 	}
 	a.yield(realm.Chunk{
 		Token: noToken, Finish: realm.FinishReason(result.FinishReason),
-		Usage:   realm.Usage{PromptTokens: result.Usage.PromptTokens, CompletionTokens: result.Usage.CompletionTokens},
+		Usage: realm.Usage{
+			PromptTokens: result.Usage.PromptTokens, CachedTokens: r.CachedTokens, CompletionTokens: result.Usage.CompletionTokens,
+		},
 		Prefill: a.prefill, Decode: time.Since(a.Start) - a.prefill,
 	})
 	return nil

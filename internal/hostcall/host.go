@@ -190,7 +190,7 @@ func computeLogits(t *Task, p []uint32) (int64, error) {
 }
 
 func forward(t *Task, p []uint32) (int64, error) {
-	s, m, err := t.sequence(p[0])
+	m, err := t.model(p[0])
 	if err != nil {
 		return 0, err
 	}
@@ -204,7 +204,7 @@ func forward(t *Task, p []uint32) (int64, error) {
 			return 0, err
 		}
 	}
-	logits, err := s.Forward(t.ctx, tokens, int(p[3]))
+	logits, err := t.forward(m, tokens, int(p[3]))
 	if err != nil {
 		return 0, err
 	}

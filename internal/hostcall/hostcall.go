@@ -59,6 +59,9 @@ type Grant struct {
 	Model   *realm.Model
 	ID      uint32
 	Tensors bool // it may read the weights too
+	// Kept, which may be nil, is a session of the embedder's to use as sequence 0. What it holds of another request saves
+	// computing the same tokens again, which changes no bit; a guest finds the sequence empty all the same.
+	Kept *realm.Session
 
 	sequences map[uint32]*realm.Session // of which 0 is made when it is first wanted
 	selected  uint32
@@ -73,6 +76,9 @@ func Grants(ctx context.Context, grants []Grant) (key string, err error) {
 		g := &grants[i]
 		if g.Model == nil {
 			return "", errorf(realm.CodeInvalidArgument, "grant %d has no model", i)
+		}
+		if g.Kept != nil && g.Kept.Model() != g.Model {
+			return "", errorf(realm.CodeInvalidArgument, "grant %d has a session of another model", i)
 		}
 		if g.ID, err = g.Model.ID(ctx); err != nil {
 			return "", err
@@ -115,13 +121,15 @@ type Result struct {
 	MemoryBytes int64
 	WeightBytes int64
 	CacheBytes  int64
+	// CachedTokens are those that kept sessions held already.
+	CachedTokens int
 }
 
 // Result sums the task up.
 func (t *Task) Result() Result {
 	out := Result{
 		Body: t.result, Fuel: t.fuelUsed(), HostCalls: map[string]int64{}, MemoryBytes: int64(len(t.machine.Memory())),
-		WeightBytes: t.weightBytes, CacheBytes: t.budget.Used(),
+		WeightBytes: t.weightBytes, CacheBytes: t.budget.Used(), CachedTokens: t.cachedTokens,
 	}
 	for i, f := range abi.Functions() {
 		if t.calls[i] > 0 {

@@ -25,11 +25,12 @@ type Task struct {
 	slept     int64 // nanoseconds that the guest's clock is ahead of its fuel
 	random    *rand.ChaCha8
 
-	calls       []int64 // of host functions, by index in abi.Functions
-	hostCalls   int64
-	output      int64
-	weightBytes int64
-	warned      bool // a host call has said that the task is cancelled
+	calls        []int64 // of host functions, by index in abi.Functions
+	hostCalls    int64
+	output       int64
+	weightBytes  int64
+	cachedTokens int
+	warned       bool // a host call has said that the task is cancelled
 
 	line      []byte // of standard output or error, up to its end
 	result    []byte
@@ -58,7 +59,9 @@ func NewTask(ctx context.Context, m Machine, r Request) *Task {
 	binary.LittleEndian.PutUint64(seed[:], r.Seed)
 	t.random = rand.NewChaCha8(seed)
 	for _, g := range r.Grants {
-		t.grants = append(t.grants, Grant{Model: g.Model, ID: g.ID, Tensors: g.Tensors, sequences: map[uint32]*realm.Session{}, next: 1})
+		t.grants = append(t.grants, Grant{
+			Model: g.Model, ID: g.ID, Tensors: g.Tensors, Kept: g.Kept, sequences: map[uint32]*realm.Session{}, next: 1,
+		})
 	}
 	m.SetFuel(0)
 	return t
@@ -69,7 +72,7 @@ func NewTask(ctx context.Context, m Machine, r Request) *Task {
 func NewPreparation(ctx context.Context, m Machine, grants []Grant) *Task {
 	t := NewTask(ctx, m, Request{Grants: grants, Limits: preparing})
 	for i := range t.grants {
-		t.grants[i].Tensors = false
+		t.grants[i].Tensors, t.grants[i].Kept = false, nil
 	}
 	return t
 }
@@ -82,7 +85,9 @@ func (t *Task) Close() {
 	}
 	for _, m := range t.grants {
 		for _, s := range m.sequences {
-			_ = s.Close()
+			if s != m.Kept {
+				_ = s.Close()
+			}
 		}
 	}
 }
@@ -155,11 +160,33 @@ func (t *Task) session(m *Grant) (*realm.Session, error) {
 	if s, ok := m.sequences[m.selected]; ok {
 		return s, nil
 	}
+	if m.selected == 0 && m.Kept != nil {
+		err := m.Kept.Truncate(0)
+		if err == nil {
+			m.sequences[0] = m.Kept
+		}
+		return m.Kept, err
+	}
 	s, err := m.Model.NewSessionWithin(t.budget)
 	if err == nil {
 		m.sequences[m.selected] = s
 	}
 	return s, err
+}
+
+// forward computes tokens at a position of the selected sequence. The first ones of a kept session may be there already.
+func (t *Task) forward(m *Grant, tokens []int32, position int) ([]float32, error) {
+	if _, used := m.sequences[0]; !used && m.selected == 0 && m.Kept != nil && position == 0 && len(tokens) > 0 {
+		m.sequences[0] = m.Kept
+		logits, cached, err := m.Kept.Resume(t.ctx, tokens)
+		t.cachedTokens += cached
+		return logits, err
+	}
+	s, err := t.session(m)
+	if err != nil {
+		return nil, err
+	}
+	return s.Forward(t.ctx, tokens, position)
 }
 
 // span is count elements of size bytes at an offset in the guest's memory, if that is all within it. The views that it
