@@ -147,15 +147,10 @@ func beginTask(c *call) (any, error) {
 		OnEmit: t.answer.Emitted, OnForward: t.answer.Forwarded,
 	}
 	if r.logs {
-		o.OnLog = func(text string) { r.op.Tell(logLine{text}) }
+		o.OnLog = func(text string) { r.op.Tell(bridge.LogLine{Log: text}) }
 	}
 	t.Task = hostcall.NewTask(t.ctx, &t.machine, o)
 	return begun{int(c.env.tasks.Add(t)), len(r.body)}, nil
-}
-
-// logLine is a line that a guest logged, as JavaScript gets it among the chunks.
-type logLine struct {
-	Log string `json:"log"`
 }
 
 // post hands a chunk of the answer over. The thread has waited for room.
@@ -164,7 +159,7 @@ func (t *task) post(step realm.Chunk) bool {
 		t.request.ending = bridge.NewEnding(step)
 		return true
 	}
-	return t.request.op.Post(bridge.NewChunk(step, t.request.request.Logprobs)) == nil
+	return t.request.op.Post(t.ctx, bridge.NewChunk(step, t.request.request.Logprobs)) == nil
 }
 
 // patience is how long a thread waits for a reader in one call. Between two of them it can be terminated.

@@ -20,7 +20,7 @@ func app() *cli.App {
 		Short: "realm runs large language models from GGUF files.",
 		Commands: []*cli.Command{
 			runCommand(), inspectCommand(), tokenizeCommand(), benchCommand(), synthCommand(), pullCommand(),
-			lsCommand(), rmCommand(), cacheCommand(), guestCommand(), versionCommand(),
+			lsCommand(), rmCommand(), cacheCommand(), guestCommand(), hostCommand(), versionCommand(),
 		},
 		Topics: []cli.Topic{namesTopic(), cli.ExitCodes()},
 	}

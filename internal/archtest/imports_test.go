@@ -37,7 +37,7 @@ var table = map[string]row{
 	"guest":                  {internal: "abi generate tokenizer chat sample errs"},
 	"guest/guesttest":        {internal: "abi errs", public: "guest realm"}, // runs guests natively, for their tests
 	"wasm":                   {internal: "abi hostcall wasmpatch", public: "realm", modules: "github.com/tetratelabs/wazero"},
-	"cmd/realm":              {internal: "cli limits server synth", public: "realm wasm"},
+	"cmd/realm":              {internal: "cli hostpipe limits server synth", public: "realm wasm"},
 	"cmd/realm-guest":        {public: "guest"},
 	"examples":               {},
 	"examples/guest-grammar": {public: "guest"},
@@ -45,9 +45,10 @@ var table = map[string]row{
 	"cmd/realm-node":         {internal: "abi bridge hostcall wasmpatch", public: "realm", cgo: true},
 
 	// Surfaces: they see package realm, never a kernel.
-	"internal/hostcall": {internal: "abi wasmpatch", public: "realm"}, // what wasm and cmd/realm-node have in common
-	"internal/bridge":   {internal: "abi hostcall", public: "realm"},  // what cmd/realm-node and `realm host` have in common
-	"internal/cli":      {internal: "errs", public: "realm wasm"},     // errs for the likeness of names
+	"internal/hostcall": {internal: "abi wasmpatch", public: "realm"},        // what wasm and cmd/realm-node have in common
+	"internal/bridge":   {internal: "abi hostcall", public: "realm"},         // what cmd/realm-node and `realm host` have in common
+	"internal/hostpipe": {internal: "bridge hostcall", public: "realm wasm"}, // the host in a process of its own
+	"internal/cli":      {internal: "errs", public: "realm wasm"},            // errs for the likeness of names
 	"internal/server":   {public: "realm wasm"},
 	"internal/openai":   {public: "realm wasm"},
 

@@ -34,6 +34,11 @@ type GuestUse struct {
 	HostCalls   map[string]int64 `json:"hostCalls"`   // by name
 }
 
+// LogLine is a line that a guest logged, as JavaScript gets it among the chunks.
+type LogLine struct {
+	Log string `json:"log"`
+}
+
 // NewChunk makes a chunk of a step of an answer.
 func NewChunk(step realm.Chunk, logprobs bool) Chunk {
 	out := Chunk{Text: step.Text, Token: step.Token}
@@ -96,7 +101,7 @@ func generate(c *Call) (any, error) {
 		if step.Finish != "" {
 			return NewEnding(step), nil
 		}
-		if err := c.Op.Post(NewChunk(step, request.Logprobs)); err != nil {
+		if err := c.Op.Post(c.Op.Context, NewChunk(step, request.Logprobs)); err != nil {
 			return nil, &realm.Error{Code: realm.CodeCanceled, Msg: "realm: generate: " + err.Error(), Err: err}
 		}
 	}

@@ -71,8 +71,14 @@ func (r *reporter) end() {
 	}
 }
 
+// loaded is a model that was loaded.
+type loaded struct {
+	ID   uint32 `json:"id"`
+	Path string `json:"path"`
+}
+
 // loadModel(name, offline, update) stores the model of a name that realm.Pull takes, which it fetches where need be, and returns its
-// id. It is an operation: it tells of the download as it goes on.
+// id and the path of its file. It is an operation: it tells of the download as it goes on.
 func loadModel(c *Call) (any, error) {
 	if c.Op == nil {
 		return nil, &realm.Error{Code: realm.CodeInvalidArgument, Msg: "realm: loadModel: is an operation: begin it with start"}
@@ -99,5 +105,5 @@ func loadModel(c *Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return int(id), nil
+	return loaded{id, path}, nil
 }

@@ -35,11 +35,13 @@ func (e *Environment) Start(f func(*Operation) (any, error), post func(result an
 	return number
 }
 
-// Post hands a chunk to the operation's callback. It waits while too many are under way, and fails when the operation was
-// cancelled.
-func (op *Operation) Post(chunk any) error {
+// Post hands a chunk to the operation's callback. It waits while too many are under way, and fails when ctx, or the
+// operation's own context, has ended.
+func (op *Operation) Post(ctx context.Context, chunk any) error {
 	select {
 	case op.credit <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
 	case <-op.Context.Done():
 		return op.Context.Err()
 	}
@@ -108,8 +110,13 @@ func cancel(c *Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if op := c.Env.operations.Find(uintptr(number)); op != nil {
+	c.Env.CancelOperation(uintptr(number))
+	return nil, nil
+}
+
+// CancelOperation ends an operation in progress. Of one that is over it knows nothing.
+func (e *Environment) CancelOperation(number uintptr) {
+	if op := e.operations.Find(number); op != nil {
 		op.cancel()
 	}
-	return nil, nil
 }

@@ -29,6 +29,8 @@ type Command struct {
 	Usage []string // command lines, without the program's name
 	Long  string   // what the list of flags does not say, in paragraphs
 	Flags Flags
+	// Hidden keeps the command out of the list of commands: it is for programs, not for people.
+	Hidden bool
 	// Args is the number of arguments that are no flags, at least and at most.
 	Args [2]int
 	// Run does the work. Its arguments are those that are no flags.
@@ -98,7 +100,9 @@ func (a *App) command(name string) *Command {
 func (a *App) unknown(what, name string) error {
 	var names []string
 	for _, c := range a.Commands {
-		names = append(names, c.Name)
+		if !c.Hidden {
+			names = append(names, c.Name)
+		}
 	}
 	if what != "command" {
 		for _, t := range a.Topics {

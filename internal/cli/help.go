@@ -39,7 +39,9 @@ func (a *App) writeHelp(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\nUsage:\n  %s COMMAND [flags]\n\nCommands:\n", a.Short, a.Name)
 	for _, c := range a.Commands {
-		column(&b, c.Name, 12, c.Short)
+		if !c.Hidden {
+			column(&b, c.Name, 12, c.Short)
+		}
 	}
 	fmt.Fprintf(&b, "\nMore help:\n")
 	column(&b, a.Name+" help COMMAND", flagColumn, "what a command does, its flags and examples")

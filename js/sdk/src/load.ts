@@ -1,3 +1,4 @@
+import { type BackendOptions, backendOf, settle } from './backend.js'
 import type { Abortable } from './models.js'
 import { run } from './operation.js'
 
@@ -14,7 +15,7 @@ export interface LoadProgress {
 }
 
 /** Options of loadModel. */
-export interface LoadOptions extends Abortable {
+export interface LoadOptions extends Abortable, BackendOptions {
   /**
    * Called when a download begins, up to ten times a second while it goes on, and when it is done; never for a model that
    * is on this machine. An error that it throws ends the download and is what loadModel rejects with.
@@ -45,13 +46,16 @@ export interface LoadOptions extends Abortable {
  * `REALM_DEADLINE_EXCEEDED` where nothing comes any more, `REALM_IO` for the network and the disk, and `REALM_CANCELED`
  * when the signal ended it, which takes moments.
  */
-export function loadModel(uriOrPath: string, options: LoadOptions = {}): Promise<number> {
+export async function loadModel(uriOrPath: string, options: LoadOptions = {}): Promise<number> {
   const { onProgress, offline, update, signal } = options
   const pace = new Pace()
-  return run('loadModel', [uriOrPath, offline, update], signal, (value) => {
+  const onTold = (value: unknown) => {
     const { bytes, total } = value as { bytes: number; total: number }
     onProgress?.(pace.progress(bytes, total, performance.now()))
-  })
+  }
+  const args = [uriOrPath, offline, update]
+  const { id } = await run<{ id: number }>('loadModel', args, signal, onTold, backendOf(options))
+  return settle(id, options)
 }
 
 /** Over how many milliseconds speed is measured. */
