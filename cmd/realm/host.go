@@ -34,11 +34,24 @@ interface for other programs, and ends when its standard input does.`,
 		if err != nil {
 			return err
 		}
-		err = hostpipe.Serve(ctx, bufio.NewReaderSize(env.Stdin, 1<<16), os.Stdout, runtime)
+		err = hostpipe.Serve(ctx, bufio.NewReaderSize(env.Stdin, 1<<16), unbuffered{env.Stdout}, runtime)
 		if ctx.Err() != nil {
 			return cli.Interrupted
 		}
 		return err
 	}
 	return c
+}
+
+// unbuffered writes through a buffer: what a host says is waited for.
+type unbuffered struct {
+	w *bufio.Writer
+}
+
+func (u unbuffered) Write(p []byte) (int, error) {
+	n, err := u.w.Write(p)
+	if err == nil {
+		err = u.w.Flush()
+	}
+	return n, err
 }

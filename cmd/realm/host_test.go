@@ -10,8 +10,8 @@ import (
 func TestHost(t *testing.T) {
 	t.Setenv("REALM_CACHE", "off")
 	out := succeed(t, "", "host")
-	if out != "" && (len(out) < 20 || binary.LittleEndian.Uint32([]byte(out)) != 0) {
-		t.Errorf("%q is no frame", out)
+	if len(out) < 20 || binary.LittleEndian.Uint32([]byte(out)) != 0 || !strings.HasSuffix(out, `{"version":1}`) {
+		t.Errorf("%q is no frame that says hello", out)
 	}
 	if help := succeed(t, "", "help"); strings.Contains(help, "host ") {
 		t.Error("the command is for programs, and in the list of commands all the same")

@@ -7,6 +7,8 @@ const { find, hasAddon } = require('./find.cjs')
 module.exports = {
   guest: join(__dirname, 'guest.wasm'),
   thread: join(__dirname, '..', 'cjs', 'thread.js'),
+  helper: join(__dirname, '..', 'cjs', 'process', 'helper.js'),
+  addon: () => require('./load.cjs'),
   command: () => find('command'),
   hasAddon,
 }

@@ -12,7 +12,7 @@ const platforms = require('./platforms.json')
 /** What can be found: the file, here and in a platform's package, and the variable that names another one. */
 const parts = {
   addon: { file: 'index.node', variable: 'REALM_ADDON' },
-  command: { file: join('bin', process.platform === 'win32' ? 'realm.exe' : 'realm'), variable: 'REALM_COMMAND' },
+  command: { file: join('bin', process.platform === 'win32' ? 'realm.exe' : 'realm'), variable: 'REALM_HOST' },
 }
 
 /** The C library of this process, by what Node says that it was linked with. */

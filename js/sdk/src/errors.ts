@@ -1,6 +1,7 @@
-import type { ErrorCode } from './abi.js'
+import type { ErrorCode as HostErrorCode } from './abi.js'
 
-export type { ErrorCode } from './abi.js'
+/** Why a call failed. `REALM_HOST_DIED`: the host process did, in which it ran; the next call starts another. */
+export type ErrorCode = HostErrorCode | 'REALM_HOST_DIED'
 
 /** The one error that this package throws and rejects with. */
 export class RealmError extends Error {

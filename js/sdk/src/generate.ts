@@ -1,4 +1,5 @@
 import type { HostFunctions } from './abi.js'
+import { type BackendOptions, backendOf } from './backend.js'
 import type { Abortable } from './models.js'
 import { Stream } from './operation.js'
 
@@ -123,9 +124,11 @@ export interface GuestUse {
 export async function* generateStream(
   modelId: number,
   prompt: Prompt,
-  options: GenerateOptions = {},
+  options: GenerateOptions & BackendOptions = {},
 ): AsyncGenerator<Chunk, Result, void> {
-  const stream = new Stream<Chunk, Ending>('generate', [modelId, request(modelId, prompt, options)], options.signal)
+  const args = [modelId, request(modelId, prompt, options)]
+  const backend = backendOf(options, modelId)
+  const stream = new Stream<Chunk, Ending>('generate', args, options.signal, undefined, backend)
   return yield* answer(stream, options)
 }
 
@@ -164,7 +167,11 @@ export async function* answer(
 }
 
 /** Answers a prompt. `onToken` is told of the answer as it comes. */
-export async function generate(modelId: number, prompt: Prompt, options: GenerateOptions = {}): Promise<Result> {
+export async function generate(
+  modelId: number,
+  prompt: Prompt,
+  options: GenerateOptions & BackendOptions = {},
+): Promise<Result> {
   const stream = generateStream(modelId, prompt, options)
   for (;;) {
     const step = await stream.next()

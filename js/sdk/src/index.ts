@@ -1,4 +1,5 @@
 export { Answerer, type AnswererOptions } from './answerer.js'
+export type { BackendName, BackendOptions } from './backend.js'
 export { type ErrorCode, RealmError } from './errors.js'
 export {
   type Chunk,

@@ -1,6 +1,6 @@
+import { type BackendOptions, backendOf, sessionBackend } from './backend.js'
 import { RealmError } from './errors.js'
 import { type Abortable, call, newBuffer } from './models.js'
-import { native } from './native.js'
 import { run } from './operation.js'
 
 /** Token IDs. */
@@ -16,18 +16,19 @@ export interface ValuesOptions {
  * Begins an empty sequence of tokens, with a KV cache of its own, and returns its number: what the functions of this file
  * work on, in the thread that created it. It holds the model until closeSession.
  */
-export function createSession(modelId: number): number {
-  const session = call(() => native.createSession(modelId))
+export function createSession(modelId: number, options: BackendOptions = {}): number {
+  const backend = backendOf(options, modelId)
+  const session = call(() => backend.createSession(modelId))
   shapes.set(
     session,
-    call(() => native.getModelInfo(modelId)),
+    call(() => backend.getModelInfo(modelId)),
   )
   return session
 }
 
 /** Frees a sequence. Calls in progress with it fail with `REALM_CLOSED`. */
 export function closeSession(session: number): void {
-  call(() => native.closeSession(session))
+  call(() => sessionBackend(session).closeSession(session))
   shapes.delete(session)
 }
 
@@ -35,7 +36,7 @@ export function closeSession(session: number): void {
 export function embedTokens(session: number, tokens: Tokens, options: ValuesOptions = {}): Float32Array {
   const ids = Int32Array.from(tokens)
   const into = options.into ?? values(session, ids.length, 'hidden_size')
-  call(() => native.embedTokens(session, ids, into))
+  call(() => sessionBackend(session).embedTokens(session, ids, into))
   return into
 }
 
@@ -52,14 +53,14 @@ export function forwardLayer(
   options: ValuesOptions = {},
 ): Float32Array {
   const into = copy(hidden, options)
-  call(() => native.forwardLayer(session, layer, into, position))
+  call(() => sessionBackend(session).forwardLayer(session, layer, into, position))
   return into
 }
 
 /** Returns the logits, vocab_size of them, of one token's hidden state after the last layer. */
 export function computeLogits(session: number, hidden: Float32Array, options: ValuesOptions = {}): Float32Array {
   const into = options.into ?? values(session, 1, 'vocab_size')
-  call(() => native.computeLogits(session, hidden, into))
+  call(() => sessionBackend(session).computeLogits(session, hidden, into))
   return into
 }
 
@@ -71,7 +72,7 @@ export async function embedTokensAsync(
 ): Promise<Float32Array> {
   const ids = Int32Array.from(tokens)
   const into = options.into ?? values(session, ids.length, 'hidden_size')
-  await run('embedTokens', [session, ids, into], options.signal)
+  await run('embedTokens', [session, ids, into], options.signal, undefined, sessionBackend(session))
   return into
 }
 
@@ -84,7 +85,7 @@ export async function forwardLayerAsync(
   options: ValuesOptions & Abortable = {},
 ): Promise<Float32Array> {
   const into = copy(hidden, options)
-  await run('forwardLayer', [session, layer, into, position], options.signal)
+  await run('forwardLayer', [session, layer, into, position], options.signal, undefined, sessionBackend(session))
   return into
 }
 
@@ -95,11 +96,11 @@ export async function computeLogitsAsync(
   options: ValuesOptions & Abortable = {},
 ): Promise<Float32Array> {
   const into = options.into ?? values(session, 1, 'vocab_size')
-  await run('computeLogits', [session, hidden, into], options.signal)
+  await run('computeLogits', [session, hidden, into], options.signal, undefined, sessionBackend(session))
   return into
 }
 
-/** The shapes of this thread's sessions, which say how long results are. The addon checks every length. */
+/** The shapes of this thread's sessions, which say how long results are. The backend checks every length. */
 const shapes = new Map<number, { hidden_size: number; vocab_size: number }>()
 
 function values(session: number, rows: number, width: 'hidden_size' | 'vocab_size'): Float32Array {

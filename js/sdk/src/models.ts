@@ -1,12 +1,13 @@
+import { type BackendOptions, backendOf, settle } from './backend.js'
 import { RealmError, toRealmError } from './errors.js'
-import { type ModelInfo, native } from './native.js'
+import type { ModelInfo } from './native.js'
 import { run } from './operation.js'
 
 /** A path of a GGUF file, which is mapped into memory, or the bytes of one, which are copied once. */
 export type ModelSource = string | ArrayBufferView | ArrayBuffer
 
 /** Where dequantized weights go. */
-export interface TensorOptions {
+export interface TensorOptions extends BackendOptions {
   /** Holds the tensor's float32 values and is what is returned; without it there is a new buffer. */
   into?: ArrayBuffer
 }
@@ -16,7 +17,7 @@ export interface Abortable {
   signal?: AbortSignal | undefined
 }
 
-/** Calls the addon and turns its errors into RealmErrors. */
+/** Calls a backend and turns its errors into RealmErrors. */
 export function call<Result>(f: () => Result): Result {
   try {
     return f()
@@ -29,25 +30,30 @@ export function call<Result>(f: () => Result): Result {
  * Stores a model and returns its id, which comes from the SHA-256 of the file's bytes: storing the same content again, by
  * path or by bytes, gives the same id and keeps one copy. Each call is one reference, which removeModel gives back.
  */
-export function storeModel(source: ModelSource): number {
-  return call(() => native.storeModel(source))
+export function storeModel(source: ModelSource, options: BackendOptions = {}): number {
+  return settle(
+    call(() => backendOf(options).storeModel(source)),
+    options,
+  )
 }
 
 /** storeModel off the event loop. */
-export function storeModelAsync(source: ModelSource, options: Abortable = {}): Promise<number> {
-  return run('storeModel', [source], options.signal)
+export async function storeModelAsync(source: ModelSource, options: Abortable & BackendOptions = {}): Promise<number> {
+  const id = await run<number>('storeModel', [source], options.signal, undefined, backendOf(options))
+  return settle(id, options)
 }
 
 /** Returns the shape and the sizes of a model. */
-export function getModelInfo(modelId: number): ModelInfo {
-  return call(() => native.getModelInfo(modelId))
+export function getModelInfo(modelId: number, options: BackendOptions = {}): ModelInfo {
+  return call(() => backendOf(options, modelId).getModelInfo(modelId))
 }
 
 /** Dequantizes a tensor to float32, row after row. */
 export function getTensor(modelId: number, name: string, options: TensorOptions = {}): ArrayBuffer {
   const { into } = options
-  if (into === undefined) return call(() => native.getTensor(modelId, name)) as ArrayBuffer
-  call(() => native.getTensor(modelId, name, into))
+  const backend = backendOf(options, modelId)
+  if (into === undefined) return call(() => backend.getTensor(modelId, name)) as ArrayBuffer
+  call(() => backend.getTensor(modelId, name, into))
   return into
 }
 
@@ -57,8 +63,9 @@ export async function getTensorAsync(
   name: string,
   options: TensorOptions & Abortable = {},
 ): Promise<ArrayBuffer> {
-  const into = options.into ?? newBuffer(4 * call(() => native.tensorLength(modelId, name)))
-  await run('getTensor', [modelId, name, into], options.signal)
+  const backend = backendOf(options, modelId)
+  const into = options.into ?? newBuffer(4 * call(() => backend.tensorLength(modelId, name)))
+  await run('getTensor', [modelId, name, into], options.signal, undefined, backend)
   return into
 }
 
@@ -74,6 +81,6 @@ export function newBuffer(bytes: number): ArrayBuffer {
  * Gives a reference to a model back. The last one frees it, as soon as no call uses it any more; its id is unknown from
  * then on.
  */
-export function removeModel(modelId: number): void {
-  call(() => native.removeModel(modelId))
+export function removeModel(modelId: number, options: BackendOptions = {}): void {
+  call(() => backendOf(options, modelId).removeModel(modelId))
 }

@@ -1,7 +1,7 @@
-import addon from '../native/load.cjs'
+import files from '../native/files.cjs'
 
-/** What `index.node` exports. Its functions throw errors with a `code`; see cmd/realm-node. */
-export interface Native {
+/** The functions that every backend has: see internal/bridge. They throw errors with a `code`. */
+export interface Backend {
   storeModel(source: string | ArrayBufferView | ArrayBuffer): number
   getModelInfo(modelId: number): ModelInfo
   getTensor(modelId: number, name: string, into?: ArrayBufferView | ArrayBuffer): ArrayBuffer | number
@@ -12,6 +12,14 @@ export interface Native {
   embedTokens(session: number, tokens: Int32Array, into: Float32Array): void
   forwardLayer(session: number, layer: number, hidden: Float32Array, position: number): void
   computeLogits(session: number, hidden: Float32Array, into: Float32Array): void
+  /** Begins an operation: the function called `name`, which goes on while the event loop turns. */
+  start(name: string, callback: OperationCallback, ...args: unknown[]): number
+  cancel(operation: number): void
+  acknowledge(operation: number, chunks: number): void
+}
+
+/** What `index.node` exports: a backend, and what runs guests under V8. See cmd/realm-node. */
+export interface Native extends Backend {
   guestModule(module: number): ArrayBuffer
   dropGuest(module: number): void
   fillGuest(sandbox: number, memory: ArrayBuffer): void
@@ -38,10 +46,6 @@ export interface Native {
   refuseTask(task: number, name: string, result: number): boolean
   checkVersion(version: number): void
   endTask(task: number, memory: ArrayBuffer, cell: BigInt64Array): void
-  /** Begins an operation: the function called `name` on a thread of its own. */
-  start(name: string, callback: OperationCallback, ...args: unknown[]): number
-  cancel(operation: number): void
-  acknowledge(operation: number, chunks: number): void
 }
 
 /** The names through which a patched guest and its host meet. */
@@ -87,4 +91,12 @@ export interface ModelInfo {
   context_length: number
 }
 
-export const native = addon as Native
+let loaded: Native | undefined
+
+/** The addon. It is loaded when it is first used, since not every platform has one, nor every program a use for it. */
+export const native: Native = new Proxy({} as Native, {
+  get(_, name) {
+    loaded ??= files.addon() as Native
+    return Reflect.get(loaded, name)
+  },
+})

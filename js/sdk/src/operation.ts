@@ -1,8 +1,11 @@
 import { aborted, toRealmError } from './errors.js'
-import { native } from './native.js'
+import { type Backend, native } from './native.js'
+
+/** What begins operations. */
+export type Operations = Pick<Backend, 'start' | 'cancel' | 'acknowledge'>
 
 /**
- * Runs a function of the addon off the event loop. `onTold` is called with what it tells on its way; where that throws, the
+ * Runs a function of a backend off the event loop. `onTold` is called with what it tells on its way; where that throws, the
  * operation ends and the promise is rejected with what was thrown.
  */
 export function run<Result>(
@@ -10,12 +13,13 @@ export function run<Result>(
   args: unknown[],
   signal?: AbortSignal,
   onTold?: (value: unknown) => void,
+  backend: Operations = native,
 ): Promise<Result> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(aborted(signal))
-    const cancel = () => native.cancel(operation)
+    const cancel = () => backend.cancel(operation)
     let thrown: { error: unknown } | undefined
-    const operation = native.start(
+    const operation = backend.start(
       name,
       (error, value, last) => {
         if (!last) {
@@ -39,11 +43,12 @@ export function run<Result>(
 }
 
 /**
- * The chunks of an operation as an async iterator, whose return value is the operation's result. The addon waits while
+ * The chunks of an operation as an async iterator, whose return value is the operation's result. The backend waits while
  * many chunks have not been asked for. Leaving the loop, or the signal, ends the operation; the iterator is done when the
  * operation is.
  */
 export class Stream<Chunk, Result> implements AsyncGenerator<Chunk, Result, void> {
+  readonly #backend: Operations
   readonly #operation: number
   readonly #signal: AbortSignal | undefined
   #chunks: Chunk[] = []
@@ -53,10 +58,17 @@ export class Stream<Chunk, Result> implements AsyncGenerator<Chunk, Result, void
   #wake: () => void = () => {}
 
   /** `aside` is given what is posted, and returns whether that is no chunk. */
-  constructor(name: string, args: unknown[], signal?: AbortSignal, aside?: (value: unknown) => boolean) {
+  constructor(
+    name: string,
+    args: unknown[],
+    signal?: AbortSignal,
+    aside?: (value: unknown) => boolean,
+    backend: Operations = native,
+  ) {
     if (signal?.aborted) throw aborted(signal)
     this.#signal = signal
-    this.#operation = native.start(
+    this.#backend = backend
+    this.#operation = backend.start(
       name,
       (error, value, last) => {
         if (!last) {
@@ -75,7 +87,7 @@ export class Stream<Chunk, Result> implements AsyncGenerator<Chunk, Result, void
     signal?.addEventListener('abort', this.#cancel, { once: true })
   }
 
-  readonly #cancel = () => native.cancel(this.#operation)
+  readonly #cancel = () => this.#backend.cancel(this.#operation)
 
   async next(): Promise<IteratorResult<Chunk, Result>> {
     for (;;) {
@@ -88,7 +100,7 @@ export class Stream<Chunk, Result> implements AsyncGenerator<Chunk, Result, void
       if (chunk !== undefined) {
         this.#taken++
         if (this.#taken === 16 || this.#chunks.length === 0) {
-          native.acknowledge(this.#operation, this.#taken)
+          this.#backend.acknowledge(this.#operation, this.#taken)
           this.#taken = 0
         }
         return { done: false, value: chunk }

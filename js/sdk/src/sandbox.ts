@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { Worker } from 'node:worker_threads'
 import files from '../native/files.cjs'
+import { type BackendOptions, processOf } from './backend.js'
 import { aborted, RealmError, toRealmError } from './errors.js'
 import {
   answer,
@@ -16,13 +17,14 @@ import {
 import { call } from './models.js'
 import { native } from './native.js'
 import { run, Stream } from './operation.js'
+import { HostSandbox } from './process/sandbox.js'
 import type { ThreadData, ThreadReport } from './thread.js'
 
 /** A guest: the path of a WebAssembly module, or its bytes. */
 export type GuestSource = string | URL | ArrayBufferView | ArrayBuffer
 
 /** Options of a sandbox. A limit of 0 is none, but for memory. */
-export interface RealmOptions {
+export interface RealmOptions extends BackendOptions {
   /** The model that the guest may use, by the id that storeModel returned. */
   model: number
   /** The guest. Default: the one that ships with the package, which answers as generate does. */
@@ -56,6 +58,7 @@ export interface SandboxResult extends Result {
  */
 export class Realm implements AsyncDisposable {
   readonly #options: RealmOptions
+  readonly #host: HostSandbox | undefined // in a host process, which is then all there is
   readonly #opened: Promise<{ sandbox: number; worker: Worker }>
   #closed: RealmError | undefined
   #sandbox: number | undefined
@@ -64,12 +67,15 @@ export class Realm implements AsyncDisposable {
 
   constructor(options: RealmOptions) {
     this.#options = { ...options }
-    this.#opened = this.#open()
+    const process = processOf(options, options.model)
+    this.#host = process && new HostSandbox(process, this.#options)
+    this.#opened = this.#host === undefined ? this.#open() : new Promise(() => {})
     this.#opened.catch(() => {}) // who asks for an answer is told
   }
 
   /** Answers a prompt, a token at a time, as generateStream of the package does. */
   async *generateStream(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<Chunk, SandboxResult, void> {
+    if (this.#host !== undefined) return yield* this.#host.generateStream(prompt, options)
     const { signal } = options
     const { onLog } = this.#options
     const { sandbox, worker } = await this.#opened
@@ -104,6 +110,7 @@ export class Realm implements AsyncDisposable {
 
   /** Ends what is in progress with `REALM_CLOSED`, and the thread. It may be called again. */
   async close(): Promise<void> {
+    if (this.#host !== undefined) return this.#host.close()
     await this.#end(new RealmError('REALM_CLOSED', 'realm: the sandbox is closed'))
     await this.#opened.catch(() => {})
   }
@@ -165,18 +172,14 @@ const compiled = new Map<string, Promise<Compiled>>()
 const most = 8
 
 async function compile(guest: GuestSource | undefined, memoryLimit: number): Promise<Compiled> {
-  const load = async () => {
-    const source = guest ?? files.guest
-    return typeof source === 'string' || source instanceof URL ? read(source) : view(source)
-  }
   // The guest that ships stays as it is: it is read once.
-  const bytes = guest === undefined ? undefined : await load()
+  const bytes = guest === undefined ? undefined : await guestBytes(guest)
   const digest = bytes === undefined ? '' : createHash('sha256').update(bytes).digest('hex')
   const key = `${digest} ${memoryLimit}`
   let entry = compiled.get(key)
   if (entry === undefined) {
     entry = (async () => {
-      const number = await run<number>('patchGuest', [bytes ?? (await load()), memoryLimit])
+      const number = await run<number>('patchGuest', [bytes ?? (await guestBytes()), memoryLimit])
       try {
         const module = await WebAssembly.compile(native.guestModule(number))
         return { number, module, checked: { done: false } }
@@ -195,6 +198,11 @@ async function compile(guest: GuestSource | undefined, memoryLimit: number): Pro
     old.then(({ number }) => native.dropGuest(number)).catch(() => {})
   }
   return entry
+}
+
+/** The bytes of a guest, by default of the one that ships with the package. */
+export function guestBytes(guest: GuestSource = files.guest): Promise<Uint8Array> | Uint8Array {
+  return typeof guest === 'string' || guest instanceof URL ? read(guest) : view(guest)
 }
 
 async function read(path: string | URL): Promise<Uint8Array> {

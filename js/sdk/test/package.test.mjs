@@ -140,10 +140,13 @@ async function failure(folder, pretended, variables = {}) {
   writeFileSync(join(folder, 'elsewhere.cjs'), elsewhere)
   writeFileSync(
     join(folder, 'fails.cjs'),
-    `try { require('@realm-ai/sdk') } catch (error) { console.log(error.code + ' ' + error.message) }`,
+    `try { require('@realm-ai/sdk').storeModel(process.argv[2]) } catch ({ name, code, message }) {
+      if (name !== 'RealmError') throw new Error(name)
+      console.log(code + ' ' + message)
+    }`,
   )
-  const env = { ...process.env, PRETEND: pretended, ...variables }
-  return (await run(process.execPath, ['-r', './elsewhere.cjs', 'fails.cjs'], { cwd: folder, env })).stdout
+  const env = { ...process.env, PRETEND: pretended, REALM_BACKEND: 'addon', ...variables }
+  return (await run(process.execPath, ['-r', './elsewhere.cjs', 'fails.cjs', tiny], { cwd: folder, env })).stdout
 }
 
 test('where there is no addon, the message says why and what to do', async () => {
@@ -154,6 +157,10 @@ test('where there is no addon, the message says why and what to do', async () =>
     ['darwin-arm64', /^REALM_UNSUPPORTED .*no addon for .*os darwin, cpu arm64/],
   ]
   for (const [pretended, message] of cases) assert.match(await failure(folder, pretended), message)
+
+  // There models run in a child process, unless somebody says otherwise.
+  const musl = await failure(folder, 'linux-x64-musl', { REALM_BACKEND: '' })
+  assert.match(musl, /^REALM_NOT_FOUND .*package @realm-ai\/linux-x64-musl, .*is not installed/)
 
   const others = Object.keys(platforms).filter((name) => platforms[name].addon && name !== platform)
   for (const name of others) {

@@ -118,7 +118,7 @@ test('index.node and CommonJS export the functions too', () => {
   const id = addon.storeModel(tiny)
   assert.equal(addon.getModelInfo(id).layers, 2)
   assert.ok(addon.getTensor(id, 'output_norm.weight') instanceof ArrayBuffer)
-  assert.equal(require('@realm-ai/sdk').storeModel(tiny), id)
+  assert.equal(require('@realm-ai/sdk').storeModel(tiny, { backend: 'addon' }), id)
   addon.removeModel(id)
   addon.removeModel(id)
   assert.throws(() => addon.getModelInfo(id), { code: 'REALM_NOT_FOUND' })

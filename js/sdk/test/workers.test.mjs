@@ -52,14 +52,18 @@ test('a worker may end in the middle of an answer', async () => {
   removeModel(id)
 })
 
-/** Lets workers with a program, which posts a message, be terminated some time later: nothing may be left of them. */
+/**
+ * Lets workers with a program, which posts a message, be terminated some time later: nothing may be left of them in the
+ * addon. In a host process, internal/hostpipe ends what a connection had.
+ */
 async function leavesNothing(program, workers, delays) {
-  const id = storeModel(tiny)
+  const id = storeModel(tiny, { backend: 'addon' })
+  const env = { ...process.env, REALM_BACKEND: 'addon' }
   const before = addon.getOpenHandles()
   const sdk = import.meta.resolve('@realm-ai/sdk')
   const workerData = { sdk, id, options, loader, guest: files.guest }
   for (const delay of delays) {
-    const list = Array.from({ length: workers }, () => new Worker(program, { eval: true, workerData }))
+    const list = Array.from({ length: workers }, () => new Worker(program, { eval: true, workerData, env }))
     await Promise.all(
       list.map((w) => new Promise((resolve, reject) => w.once('message', resolve).once('error', reject))),
     )
@@ -68,7 +72,7 @@ async function leavesNothing(program, workers, delays) {
     await Promise.all(list.map((w) => w.terminate()))
     assert.deepEqual(addon.getOpenHandles(), before, `after ${delay} ms`)
   }
-  removeModel(id)
+  removeModel(id, { backend: 'addon' })
 }
 
 test('a worker that is terminated between two calls leaves nothing', () =>

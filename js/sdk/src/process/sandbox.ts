@@ -1,0 +1,94 @@
+import { aborted, RealmError, toRealmError } from '../errors.js'
+import { answer, type Chunk, type Ending, type GenerateOptions, type Prompt, request } from '../generate.js'
+import { type Operations, run, Stream } from '../operation.js'
+import { guestBytes, type RealmOptions, type SandboxResult } from '../sandbox.js'
+import type { ProcessBackend } from './client.js'
+
+/** A sandbox in a host: its number there, and the host's. */
+interface Opened {
+  sandbox: number
+  host: number
+}
+
+/** A sandbox in a host process, where wazero runs the guest. It is opened again when the host was started again. */
+export class HostSandbox {
+  readonly #backend: ProcessBackend
+  readonly #options: RealmOptions
+  #opened: Promise<Opened>
+  readonly #end = new AbortController()
+
+  constructor(backend: ProcessBackend, options: RealmOptions) {
+    this.#backend = backend
+    this.#options = options
+    this.#opened = this.#open()
+    this.#opened.catch(() => {}) // who asks for an answer is told
+  }
+
+  async *generateStream(prompt: Prompt, options: GenerateOptions): AsyncGenerator<Chunk, SandboxResult, void> {
+    const { signal } = options
+    const { onLog, model } = this.#options
+    const { sandbox, host } = await this.#current()
+    if (signal?.aborted) throw aborted(signal)
+    const aside = (value: unknown) => {
+      const { log } = value as { log?: string }
+      if (log !== undefined) onLog?.(log)
+      return log !== undefined
+    }
+    const args = [sandbox, request(model, prompt, options), onLog !== undefined]
+    const stream = new Stream<Chunk, Ending>('answer', args, signal, aside, on(this.#backend, host))
+    return (yield* answer(stream, options)) as SandboxResult
+  }
+
+  async close(): Promise<void> {
+    this.#end.abort()
+    const opened = await this.#opened.catch(() => undefined)
+    if (opened === undefined) return
+    const { sandbox, host } = opened
+    // With the host gone, so is the sandbox.
+    await run('closeSandbox', [sandbox], undefined, undefined, on(this.#backend, host)).catch(() => {})
+  }
+
+  /** The sandbox in the host that there is now. */
+  async #current(): Promise<Opened> {
+    if (this.#end.signal.aborted) throw closed()
+    const opened = this.#opened
+    const { host } = await opened
+    if (host !== this.#backend.host && this.#opened === opened) {
+      this.#opened = this.#open()
+      this.#opened.catch(() => {})
+    }
+    const current = await this.#opened
+    if (this.#end.signal.aborted) throw closed()
+    return current
+  }
+
+  async #open(): Promise<Opened> {
+    const { model, guest, memoryLimit = 0, fuel, timeout, cacheLimit, outputLimit, hostCallLimit } = this.#options
+    const limits = JSON.stringify({ fuel, timeout, cacheLimit, outputLimit, hostCallLimit })
+    const { signal } = this.#end
+    const bytes = await guestBytes(guest)
+    const backend = this.#backend
+    try {
+      const module = await run<number>('patchGuest', [bytes, memoryLimit], signal, undefined, backend)
+      const { host } = backend
+      const here = on(backend, host)
+      try {
+        const sandbox = await run<number>('openSandbox', [model, module, limits], undefined, undefined, here)
+        return { sandbox, host }
+      } finally {
+        run('dropGuest', [module], undefined, undefined, here).catch(() => {}) // the sandbox has it, or the host is gone
+      }
+    } catch (error) {
+      throw signal.aborted ? closed() : toRealmError(error)
+    }
+  }
+}
+
+/** The operations of a host by its number. */
+const on = (backend: ProcessBackend, host: number): Operations => ({
+  start: (name, callback, ...args) => backend.startOn(host, name, callback, ...args),
+  cancel: (operation) => backend.cancel(operation),
+  acknowledge: (operation, chunks) => backend.acknowledge(operation, chunks),
+})
+
+const closed = () => new RealmError('REALM_CLOSED', 'realm: the sandbox is closed')
