@@ -233,12 +233,15 @@ test('its types compile strictly for both', async () => {
   )
 })
 
-test('its types are those that Node finds', async () => {
+test('the types of all packages are those that Node finds', async () => {
   const attw = join(modules, '@arethetypeswrong', 'cli', 'dist', 'index.js')
-  // Not the profile of TypeScript 4.7 and before, which does not read exports.
-  await run(process.execPath, [attw, tarball('sdk'), '--profile', 'node16', '--no-emoji']).catch((error) =>
-    assert.fail(error.stdout),
-  )
+  const { workspaces } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+  for (const name of workspaces) {
+    // Not the profile of TypeScript 4.7 and before, which does not read exports.
+    await run(process.execPath, [attw, tarball(name), '--profile', 'node16', '--no-emoji']).catch((error) =>
+      assert.fail(error.stdout),
+    )
+  }
 })
 
 test('the declarations that package.json names are in the package', () => {
