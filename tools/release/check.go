@@ -10,8 +10,9 @@ import (
 
 // check builds the last commit twice, in two folders with caches of their own, and compares what comes out.
 func (r *release) check(names string) error {
-	if strings.HasSuffix(r.commit(), "-dirty") {
-		return fmt.Errorf("there are changes that are not committed: what is checked is the last commit")
+	commit := r.commit()
+	if commit == "" || strings.HasSuffix(commit, "-dirty") {
+		return fmt.Errorf("this is no git checkout, or has changes: what is checked is the last commit")
 	}
 	temp, err := os.MkdirTemp("", "realm-release-")
 	if err != nil {
@@ -21,7 +22,7 @@ func (r *release) check(names string) error {
 	var sums [2]string
 	for i, folder := range []string{"a", filepath.Join("another", "folder-with-a-longer-name")} {
 		dir := filepath.Join(temp, folder)
-		if err := r.buildIn(dir, names, fmt.Sprint(filepath.Join(temp, "caches"), i)); err != nil {
+		if err := r.buildIn(dir, commit, names, fmt.Sprint(filepath.Join(temp, "caches"), i)); err != nil {
 			return fmt.Errorf("in %s: %w", dir, err)
 		}
 		data, err := os.ReadFile(filepath.Join(dir, "build", "release", sumsName))
@@ -33,14 +34,15 @@ func (r *release) check(names string) error {
 	if sums[0] != sums[1] {
 		return fmt.Errorf("two builds differ:\n%s\n%s", sums[0], sums[1])
 	}
-	fmt.Printf("two builds of %s are the same:\n%s", r.commit(), sums[0])
+	fmt.Printf("two builds of %s are the same:\n%s", commit, sums[0])
 	return nil
 }
 
-// buildIn clones the repository to a folder and builds a release there, with nothing in the caches.
-func (r *release) buildIn(dir, names, caches string) error {
+// buildIn clones the repository to a folder and builds a release of a commit there, with nothing in the caches.
+func (r *release) buildIn(dir, commit, names, caches string) error {
 	for _, command := range [][]string{
-		{"git", "clone", "--quiet", r.root, dir},
+		{"git", "clone", "--quiet", "--no-checkout", r.root, dir},
+		{"git", "-C", dir, "checkout", "--quiet", "--detach", commit}, // work may go on in the repository meanwhile
 		{"make", "-C", dir, "release", "PLATFORMS=" + names},
 	} {
 		cmd := exec.Command(command[0], command[1:]...)
