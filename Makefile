@@ -79,6 +79,7 @@ test: ## run all tests; those that need the model skip where it cannot be fetche
 test-node: node ## run the tests of the Node package
 	go run -C tools ./release pack
 	build/realm synth --force tiny-llama-q4_1 build/models/tiny-llama-q4_1.gguf
+	GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build $(GOBUILD) -buildmode=c-shared -o build/guest-grammar.wasm ./examples/guest-grammar
 	@REALM_MODEL=$$($(FETCHMODEL) -optional) && export REALM_MODEL && set -x && $(NPM) test
 
 test-neon: ## the tests of kernels, and of their bits in small models, for arm64; skips without qemu-aarch64

@@ -44,6 +44,7 @@ var guestFunctions = []function{
 	{"openSandbox", openSandbox},
 	{"closeSandbox", closeSandbox},
 	{"requestAnswer", requestAnswer},
+	{"requestRaw", requestRaw},
 	{"answer", answer},
 	{"prepareTask", prepareTask},
 	{"beginTask", beginTask},

@@ -3,7 +3,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"strconv"
 	"sync"
 
 	"github.com/realm-ai/realm"
@@ -131,7 +133,8 @@ func closeSandbox(c *call) (any, error) {
 // request is one that waits for a sandbox's thread, or is answered by it.
 type request struct {
 	sandbox *sandbox
-	request realm.Request
+	request realm.Request // only its seed is set where raw is
+	raw     bool          // the guest's own: what it emits is handed over as it is
 	body    []byte
 	logs    bool // the embedder wants log lines
 
@@ -158,12 +161,52 @@ func requestAnswer(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &request{sandbox: s, ready: make(chan struct{}), done: make(chan struct{}), logs: c.Is(2, bridge.Bool) && c.Args[2].Number != 0}
+	r, err := c.request(s, 2)
+	if err != nil {
+		return nil, err
+	}
 	if r.request, err = hostcall.ReadRequest(text); err != nil {
 		return nil, err
 	}
 	// The body is written again, as the command line writes it: fuel depends on every byte.
 	if r.body, err = hostcall.EncodeRequest(s.ctx, s.model, &r.request); err != nil {
+		return nil, err
+	}
+	return int(requests.Add(r)), nil
+}
+
+// request begins a request. An argument says whether log lines are wanted.
+func (c *call) request(s *sandbox, logs int) (*request, error) {
+	r := &request{sandbox: s, ready: make(chan struct{}), done: make(chan struct{})}
+	var err error
+	r.logs, err = c.Bool(logs, "whether log lines are wanted")
+	return r, err
+}
+
+// requestRaw(sandbox, body, seed, logs) makes a request of the guest's own shape, text or bytes, and returns its number, as
+// requestAnswer does. seed is a decimal number of 64 bits.
+func requestRaw(c *call) (any, error) {
+	s, err := c.sandbox(0)
+	if err != nil {
+		return nil, err
+	}
+	seed, err := c.Text(2, "a seed in decimals")
+	if err != nil {
+		return nil, err
+	}
+	r, err := c.request(s, 3)
+	if err != nil {
+		return nil, err
+	}
+	r.raw, r.request.Sampling = true, &realm.Sampling{}
+	if r.request.Sampling.Seed, err = strconv.ParseUint(seed, 10, 64); err != nil {
+		return nil, c.Invalid(2, "a seed, a whole number of 64 bits")
+	}
+	if c.Is(1, bridge.String) {
+		r.body = []byte(c.Args[1].Text)
+	} else if b, err := c.Buffer(1, "a request's text or bytes"); err == nil {
+		r.body = bytes.Clone(b)
+	} else {
 		return nil, err
 	}
 	return int(requests.Add(r)), nil

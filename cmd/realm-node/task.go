@@ -4,11 +4,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"math"
 	"time"
 	"unsafe"
 
 	"github.com/realm-ai/realm"
+	"github.com/realm-ai/realm/internal/abi"
 	"github.com/realm-ai/realm/internal/bridge"
 	"github.com/realm-ai/realm/internal/hostcall"
 )
@@ -24,7 +26,7 @@ type task struct {
 
 	// Of a request, nil while the guest is prepared.
 	request *request
-	answer  *hostcall.Answer
+	answer  *hostcall.Answer // nil where the request is raw
 }
 
 // machine is an instance under V8. JavaScript passes its memory and a cell with each call, in which Go works in place, and
@@ -141,10 +143,12 @@ func beginTask(c *call) (any, error) {
 		forget()
 		cancel()
 	}
-	t.answer = hostcall.NewAnswer(&r.request, t.post)
-	o := hostcall.Request{
-		Grants: grants, Limits: s.limits, Seed: hostcall.Seed(&r.request), Now: t.answer.Start, Clock: s.clock,
-		OnEmit: t.answer.Emitted, OnForward: t.answer.Forwarded,
+	o := hostcall.Request{Grants: grants, Limits: s.limits, Seed: hostcall.Seed(&r.request), Now: time.Now(), Clock: s.clock}
+	if r.raw {
+		o.OnEmit = t.emitted
+	} else {
+		t.answer = hostcall.NewAnswer(&r.request, t.post)
+		o.Now, o.OnEmit, o.OnForward = t.answer.Start, t.answer.Emitted, t.answer.Forwarded
 	}
 	if r.logs {
 		o.OnLog = func(text string) { r.op.Tell(bridge.LogLine{Log: text}) }
@@ -160,6 +164,67 @@ func (t *task) post(step realm.Chunk) bool {
 		return true
 	}
 	return t.request.op.Post(t.ctx, bridge.NewChunk(step, t.request.request.Logprobs)) == nil
+}
+
+// emittedText is text that a guest emitted, emittedToken a token, for who sent it a request of its own.
+type emittedText struct {
+	Text string `json:"text"`
+}
+
+type emittedToken struct {
+	Token       int32              `json:"token"`
+	Logprob     *float32           `json:"logprob,omitempty"`
+	TopLogprobs []abi.LogprobEntry `json:"topLogprobs,omitempty"`
+}
+
+// emitted hands over what the guest emitted. The thread has waited for room.
+func (t *task) emitted(kind uint32, chunk []byte) error {
+	var out any = emittedText{string(chunk)}
+	if kind == abi.EmitToken {
+		token, top, err := abi.ParseTokenChunk(chunk)
+		if err != nil {
+			return err
+		}
+		step := realm.Chunk{Token: int32(token.ID), Logprob: token.Logprob}
+		for _, l := range top {
+			step.TopLogprobs = append(step.TopLogprobs, realm.TokenLogprob{ID: int32(l.ID), Logprob: l.Logprob})
+		}
+		c := bridge.NewChunk(step, token.Logprob == token.Logprob) // a NaN was not asked for
+		out = emittedToken{c.Token, c.Logprob, c.TopLogprobs}
+	}
+	if t.request.op.Post(t.ctx, out) != nil {
+		return hostcall.ErrLeft
+	}
+	return nil
+}
+
+// rawEnding is what a raw request's operation returns.
+type rawEnding struct {
+	Result json.RawMessage  `json:"result,omitempty"` // what the guest emitted as such
+	Guest  *bridge.GuestUse `json:"guest"`
+}
+
+// conclude makes what the operation returns.
+func (t *task) conclude(result hostcall.Result) error {
+	use := &bridge.GuestUse{
+		Fuel: result.Fuel, MemoryBytes: result.MemoryBytes, WeightBytes: result.WeightBytes,
+		CacheBytes: result.CacheBytes, HostCalls: result.HostCalls,
+	}
+	if t.request.raw {
+		if result.Body != nil && !json.Valid(result.Body) {
+			return &realm.Error{Code: realm.CodeGuestFailed, Msg: "realm: the guest's result is not JSON"}
+		}
+		t.request.ending = rawEnding{result.Body, use}
+		return nil
+	}
+	if err := t.answer.Finish(result); err != nil {
+		return err
+	}
+	if e, ok := t.request.ending.(bridge.Ending); ok {
+		e.Guest = use
+		t.request.ending = e
+	}
+	return nil
 }
 
 // patience is how long a thread waits for a reader in one call. Between two of them it can be terminated.
@@ -342,16 +407,8 @@ func endTask(c *call) (any, error) {
 		t.finish()
 		return nil, t.err
 	}
-	result := t.Result()
 	if t.err == nil {
-		t.err = t.answer.Finish(result)
-	}
-	if e, ok := t.request.ending.(bridge.Ending); ok {
-		e.Guest = &bridge.GuestUse{
-			Fuel: result.Fuel, MemoryBytes: result.MemoryBytes, WeightBytes: result.WeightBytes,
-			CacheBytes: result.CacheBytes, HostCalls: result.HostCalls,
-		}
-		t.request.ending = e
+		t.err = t.conclude(t.Result())
 	}
 	t.finish()
 	return nil, nil

@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"math"
+
 	"github.com/realm-ai/realm"
 	"github.com/realm-ai/realm/internal/abi"
 	"github.com/realm-ai/realm/internal/hostcall"
@@ -43,12 +45,22 @@ type LogLine struct {
 func NewChunk(step realm.Chunk, logprobs bool) Chunk {
 	out := Chunk{Text: step.Text, Token: step.Token}
 	if logprobs {
-		out.Logprob = &step.Logprob
+		p := jsonLogprob(step.Logprob)
+		out.Logprob = &p
 		for _, t := range step.TopLogprobs {
-			out.TopLogprobs = append(out.TopLogprobs, abi.LogprobEntry{ID: t.ID, Logprob: t.Logprob})
+			out.TopLogprobs = append(out.TopLogprobs, abi.LogprobEntry{ID: t.ID, Logprob: jsonLogprob(t.Logprob)})
 		}
 	}
 	return out
+}
+
+// jsonLogprob is a logarithm as JSON can hold it, whatever a guest made of it: no probability at all, such as a banned
+// token's, is -9999, as in the JSON of guests.
+func jsonLogprob(p float32) float32 {
+	if !(p >= -9999) { // a NaN too
+		return -9999
+	}
+	return min(p, math.MaxFloat32)
 }
 
 // NewEnding makes an ending of the last step of an answer.

@@ -63,7 +63,7 @@ export interface GenerateOptions extends Sampling, Abortable {
   onToken?: (chunk: Chunk) => void
 }
 
-/** A token ID and the natural logarithm of its probability. */
+/** A token ID and the natural logarithm of its probability, -9999 for none at all, such as a banned token's. */
 export interface TokenLogprob {
   id: number
   logprob: number

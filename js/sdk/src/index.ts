@@ -39,4 +39,12 @@ export {
   type TensorOptions,
 } from './models.js'
 export type { ModelInfo } from './native.js'
-export { type GuestSource, Realm, type RealmOptions, type SandboxResult } from './sandbox.js'
+export {
+  type Emitted,
+  type GuestSource,
+  Realm,
+  type RealmOptions,
+  type RequestOptions,
+  type RequestResult,
+  type SandboxResult,
+} from './sandbox.js'

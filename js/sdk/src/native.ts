@@ -28,6 +28,7 @@ export interface Native extends Backend {
   getGuestNames(): GuestNames
   closeSandbox(sandbox: number): void
   requestAnswer(sandbox: number, request: string, logs: boolean): number
+  requestRaw(sandbox: number, body: string | ArrayBufferView, seed: string, logs: boolean): number
   prepareTask(sandbox: number, withModel: boolean): number
   beginTask(request: number): { task: number; bytes: number } | undefined
   taskRoom(task: number): boolean

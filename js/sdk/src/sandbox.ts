@@ -13,8 +13,9 @@ import {
   type Prompt,
   type Result,
   request,
+  type TokenLogprob,
 } from './generate.js'
-import { call } from './models.js'
+import { type Abortable, call } from './models.js'
 import { native } from './native.js'
 import { run, Stream } from './operation.js'
 import { HostSandbox } from './process/sandbox.js'
@@ -50,6 +51,22 @@ export interface SandboxResult extends Result {
   guest: GuestUse
 }
 
+/** What a guest emitted: text of its answer, or a token that it drew, with logarithms of probabilities if it gave any. */
+export type Emitted = { text: string } | { token: number; logprob?: number; topLogprobs?: TokenLogprob[] }
+
+/** Options of a request of the guest's own. */
+export interface RequestOptions extends Abortable {
+  /** Of the random bytes that the guest gets, a whole number of 64 bits. The same seed gives the same. Default 0. */
+  seed?: number | bigint
+}
+
+/** How a request of the guest's own ended. */
+export interface RequestResult<Answer = unknown> {
+  /** What the guest emitted as its result; undefined where it emitted none. Its shape is the guest's promise. */
+  result?: Answer
+  guest: GuestUse
+}
+
 /**
  * A sandbox: a guest, a WebAssembly module that nobody needs to trust, in a thread of its own. It sees tokens, activations
  * and logits of one model, whose weights it shares with all others and cannot reach, and has no files, no network, a
@@ -76,23 +93,54 @@ export class Realm implements AsyncDisposable {
   /** Answers a prompt, a token at a time, as generateStream of the package does. */
   async *generateStream(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<Chunk, SandboxResult, void> {
     if (this.#host !== undefined) return yield* this.#host.generateStream(prompt, options)
-    const { signal } = options
+    const text = () => request(this.#options.model, prompt, options)
+    const ask = (sandbox: number, logs: boolean) => native.requestAnswer(sandbox, text(), logs)
+    const read = (stream: Stream<Chunk, Ending>) => answer(stream, options)
+    return (yield* this.#ask(ask, options.signal, read)) as SandboxResult
+  }
+
+  /**
+   * Sends a guest of one's own a request of its own: a value, which it gets as JSON, or bytes. Yields what the guest emits,
+   * as it is; the generator's return value has the result that it emitted. A guest opens the model by its id, which the
+   * request has to tell it unless it knows it otherwise. A host process does not have it: `REALM_UNSUPPORTED`.
+   */
+  async *request<Answer = unknown>(
+    body: unknown,
+    options: RequestOptions = {},
+  ): AsyncGenerator<Emitted, RequestResult<Answer>, void> {
+    const bytes = ArrayBuffer.isView(body) ? body : JSON.stringify(body)
+    if (bytes === undefined) {
+      throw new RealmError('REALM_INVALID_ARGUMENT', 'realm: the request is to be bytes, or a value that JSON has')
+    }
+    if (this.#host !== undefined) {
+      throw new RealmError('REALM_UNSUPPORTED', "realm: a host process has no requests of a guest's own: use the addon")
+    }
+    const seed = String(options.seed ?? 0)
+    const ask = (sandbox: number, logs: boolean) => native.requestRaw(sandbox, bytes, seed, logs)
+    return yield* this.#ask(ask, options.signal, (stream: Stream<Emitted, RequestResult<Answer>>) => stream)
+  }
+
+  /** Makes a request in the addon, hands its number to the thread, and reads the answer. */
+  async *#ask<Step, End, Out, Result>(
+    ask: (sandbox: number, logs: boolean) => number,
+    signal: AbortSignal | undefined,
+    read: (stream: Stream<Step, End>) => AsyncGenerator<Out, Result, void>,
+  ): AsyncGenerator<Out, Result, void> {
     const { onLog } = this.#options
     const { sandbox, worker } = await this.#opened
     if (this.#closed !== undefined) throw this.#closed
     if (signal?.aborted) throw aborted(signal)
-    const text = request(this.#options.model, prompt, options)
-    const number = call(() => native.requestAnswer(sandbox, text, onLog !== undefined))
+    const number = call(() => ask(sandbox, onLog !== undefined))
     const aside = (value: unknown) => {
       const { log } = value as { log?: string }
       if (log !== undefined) onLog?.(log)
       return log !== undefined
     }
-    const stream = new Stream<Chunk, Ending>('answer', [number], signal, aside)
+    const stream = new Stream<Step, End>('answer', [number], signal, aside)
     if (this.#answers++ === 0) worker.ref()
     worker.postMessage(number)
     try {
-      return (yield* answer(stream, options)) as SandboxResult
+      return yield* read(stream)
     } finally {
       // A thread that is being terminated keeps the event loop alive until that is done.
       if (--this.#answers === 0 && this.#closed === undefined) worker.unref()

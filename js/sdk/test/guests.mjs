@@ -15,6 +15,7 @@ export const trap = 0x00
 export const grow = [0x40, 0]
 export const equal = 0x46
 export const fill = [0xfc, 0x0b, 0]
+export const copy = [0xfc, 0x0a, 0, 0]
 /** if (top of the stack) { body } */
 export const when = (...body) => [0x04, 0x40, ...body.flat(), 0x0b]
 
@@ -22,7 +23,7 @@ export const when = (...body) => [0x04, 0x40, ...body.flat(), 0x0b]
  * A guest whose realm_generate, a function of two parameters that returns an i32, is the code. imports are
  * [module, name, params, result]; the functions of the module follow them, realm_generate as the last.
  */
-export function guest({ imports = [], generate = i32(0), version = 1, initialize, pages = 1 }) {
+export function guest({ imports = [], generate = i32(0), version = 1, initialize, pages = 1, table }) {
   const functions = [
     ['realm_abi_version', '', 'i', i32(version)],
     ['realm_alloc', 'i', 'i', i32(1024)],
@@ -38,6 +39,7 @@ export function guest({ imports = [], generate = i32(0), version = 1, initialize
     ...section(1, vector(signatures.map(([p, r]) => [0x60, ...types(p), ...types(r)]))),
     ...section(2, vector(imports.map(([module, f], i) => [...name(module), ...name(f), 0, ...u32(i)]))),
     ...section(3, vector(functions.map((_, i) => u32(imports.length + i)))),
+    ...(table === undefined ? [] : section(4, vector([[0x70, 0, ...u32(table)]]))),
     ...section(5, vector([[0, ...u32(pages)]])),
     ...section(7, vector([[...name('memory'), 2, 0], ...exported])),
     ...section(10, vector(code.map((body) => [...u32(body.length), ...body]))),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { generate, Realm, removeModel, storeModel } from '@realm-ai/sdk'
-import { call, drop, equal, fill, grow, guest, i32, loop, self, trap, when } from './guests.mjs'
+import { call, copy, drop, equal, fill, grow, guest, i32, loop, self, trap, when } from './guests.mjs'
 import { addon, tiny } from './models.mjs'
 
 const greedy = { temperature: 0, maxTokens: 16, ignoreEndOfGeneration: true }
@@ -34,6 +34,16 @@ async function fails(options, code, message = /./) {
   }
 }
 
+/** Closes the sandbox however its use ends: an answer in progress keeps the process from ending. */
+async function withRealm(guest, use) {
+  const sandbox = new Realm({ model, guest })
+  try {
+    await use(sandbox)
+  } finally {
+    await sandbox.close()
+  }
+}
+
 const realm = (name, params, result = 'i') => ['realm', name, params, result]
 
 test('a guest that does not end', async () => {
@@ -43,6 +53,14 @@ test('a guest that does not end', async () => {
   const filling = guest({ pages: 100, generate: [...loop(i32(0), i32(1), i32(100 << 16), fill), ...i32(0)] })
   await fails({ guest: filling, fuel: 1e9 }, 'REALM_FUEL_EXHAUSTED')
   await fails({ guest: filling, fuel: 0, timeout: 50 }, 'REALM_DEADLINE_EXCEEDED')
+  const copying = guest({ pages: 100, generate: [...loop(i32(0), i32(1), i32(99 << 16), copy), ...i32(0)] })
+  await fails({ guest: copying, fuel: 1e9 }, 'REALM_FUEL_EXHAUSTED')
+  const drawing = guest({
+    pages: 100,
+    imports: [['wasi_snapshot_preview1', 'random_get', 'ii', 'i']],
+    generate: [...loop(i32(0), i32(99 << 16), call(0), drop), ...i32(0)],
+  })
+  await fails({ guest: drawing, fuel: 1e7 }, 'REALM_FUEL_EXHAUSTED')
   const calling = guest({ imports: [realm('realm_now', '', 'I')], generate: [...loop(call(0), drop), ...i32(0)] })
   await fails({ guest: calling, hostCallLimit: 1000 }, 'REALM_HOST_CALL_LIMIT')
   await fails({ guest: calling, fuel: 0, hostCallLimit: 0, timeout: 50 }, 'REALM_DEADLINE_EXCEEDED')
@@ -83,6 +101,12 @@ test('a guest that wants too much', async () => {
 
 test('a guest that fails', async () => {
   await fails({ guest: guest({ generate: [trap] }) }, 'REALM_GUEST_FAILED', /unreachable/)
+  await fails(
+    { guest: guest({ generate: [...i32(-4), 0x28, 2, 0] }) },
+    'REALM_GUEST_FAILED',
+    /memory access out of bounds/,
+  )
+  await fails({ guest: guest({ initialize: [trap] }) }, 'REALM_GUEST_FAILED', /_initialize/)
   const exit = guest({
     imports: [['wasi_snapshot_preview1', 'proc_exit', 'i', '']],
     generate: [...i32(3), ...call(0), ...i32(0)],
@@ -90,6 +114,46 @@ test('a guest that fails', async () => {
   await fails({ guest: exit }, 'REALM_GUEST_FAILED', /status 3/)
   await fails({ guest: guest({}) }, 'REALM_GUEST_FAILED', /result/)
   await fails({ guest: guest({ generate: i32(-2) }) }, 'REALM_INVALID_ARGUMENT')
+})
+
+test('a guest that emits what it should not', async () => {
+  // Tokens with probabilities that JSON does not have, of a vocabulary that does not exist: chunks, but then no result.
+  const word = (at, bits) => [...i32(at), ...i32(bits), 0x36, 2, 0]
+  for (const bits of [0x7fc00000, 0x7f800000, 0xff800000]) {
+    const odd = guest({
+      imports: [realm('realm_emit', 'iii')],
+      generate: [
+        ...word(0, 1 << 30),
+        ...word(4, bits),
+        ...word(8, 7),
+        ...word(12, bits),
+        ...[2, 0, 16].flatMap(i32),
+        ...call(0),
+        drop,
+        ...[1, 0, 1].flatMap(i32),
+        ...call(0),
+      ],
+    })
+    await withRealm(odd, async (sandbox) => {
+      const stream = sandbox.generateStream('x', { ...greedy, logprobs: 1 })
+      const { value } = await stream.next()
+      assert.ok(Number.isFinite(value.logprob) && Number.isFinite(value.topLogprobs[0].logprob), JSON.stringify(value))
+      await assert.rejects(stream.next(), { code: 'REALM_GUEST_FAILED', message: /result/ })
+    })
+  }
+  const emit = (kind, ptr, length) =>
+    guest({
+      imports: [realm('realm_emit', 'iii')],
+      generate: [...[kind, ptr, length].flatMap(i32), ...call(0)],
+    })
+  await fails({ guest: emit(9, 0, 1) }, 'REALM_INVALID_ARGUMENT', /kind 9/)
+  await fails({ guest: emit(2, 0, 3) }, 'REALM_INVALID_FORMAT', /token chunk/)
+  await fails({ guest: emit(1, 0, 100) }, 'REALM_GUEST_FAILED', /result/) // text of zeros, and no result
+  const twice = guest({
+    imports: [realm('realm_emit', 'iii')],
+    generate: [...[3, 0, 0].flatMap(i32), ...call(0), drop, ...[3, 0, 0].flatMap(i32), ...call(0)],
+  })
+  await fails({ guest: twice }, 'REALM_INVALID_ARGUMENT', /second result/)
 })
 
 test('pointers out of bounds, in every function', async () => {
@@ -139,6 +203,9 @@ test('modules that are refused', async () => {
   await fails({ guest: guest({ imports: [realm('realm_fly', 'i')] }) }, 'REALM_UNSUPPORTED', /realm_fly/)
   await fails({ guest: guest({ imports: [realm('realm_log', 'iI')] }) }, 'REALM_UNSUPPORTED', /types/)
   await fails({ guest: guest({ imports: [['env', 'eval', 'i', 'i']] }) }, 'REALM_UNSUPPORTED', /env/)
+  const table = guest({ table: 1, generate: [...i32(0), 0xd0, 0x70, 0x26, 0, ...i32(0)] })
+  await fails({ guest: table }, 'REALM_UNSUPPORTED', /changes a table/)
+  await fails({ guest: guest({ imports: [['realm_meter', 'refill', 'I', 'I']] }) }, 'REALM_UNSUPPORTED', /reserved/)
   await fails({ guest: guest({ version: 9 }) }, 'REALM_UNSUPPORTED', /version 9.*version 1/)
   await fails({ guest: guest({ generate: [] }) }, 'REALM_INVALID_FORMAT') // no result: V8 says so
   for (let n = 0; n < good.length; n += 7) {

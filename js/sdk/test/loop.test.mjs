@@ -3,6 +3,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { test } from 'node:test'
 import {
   closeSession,
+  computeLogitsAsync,
   createSession,
   embedTokensAsync,
   forwardLayerAsync,
@@ -41,6 +42,10 @@ test('the event loop turns while the addon works', async () => {
     'Realm.generateStream': async () => {
       for await (const _ of realm.generateStream('One day', options));
     },
+    'Realm.request': async () => {
+      const body = { model: id, prompt: 'One day', max_tokens: 32, sampling: { temperature: 0 } }
+      for await (const _ of realm.request(body));
+    },
     'opening a Realm': async () => {
       const another = new Realm({ model: id })
       await another.generate('One day', { ...options, maxTokens: 8 })
@@ -48,11 +53,12 @@ test('the event loop turns while the addon works', async () => {
     },
     getTensorAsync: () => getTensorAsync(id, 'token_embd.weight'),
     storeModelAsync: async () => removeModel(await storeModelAsync(model)),
-    forwardLayerAsync: async () => {
+    'a pass in pieces': async () => {
       const session = createSession(id)
-      const { layers } = getModelInfo(id)
+      const { layers, hidden_size } = getModelInfo(id)
       let hidden = await embedTokensAsync(session, Array(64).fill(5))
       for (let layer = 0; layer < layers; layer++) hidden = await forwardLayerAsync(session, layer, hidden, 0)
+      await computeLogitsAsync(session, hidden.subarray(-hidden_size))
       closeSession(session)
     },
   }
