@@ -1,5 +1,5 @@
-import { UnsupportedFunctionalityError } from '@ai-sdk/provider'
 import type { Message } from '@realm-ai/sdk'
+import { UnsupportedFunctionalityError } from 'ai'
 import type { CallMessage, CallPart } from './specification.js'
 
 /** Makes a conversation of a prompt. What models here cannot read raises the library's UnsupportedFunctionalityError. */

@@ -1,5 +1,5 @@
-import { NoSuchModelError } from '@ai-sdk/provider'
 import { Answerer, type AnswererOptions } from '@realm-ai/sdk'
+import { NoSuchModelError } from 'ai'
 import { RealmLanguageModel } from './model.js'
 
 /** Options of a provider, for all models that it gives. With `sandbox` each model has a sandbox of its own. */

@@ -1,5 +1,5 @@
 // What versions 3 and 4 of the AI SDK's language model specification have in common, as far as this package uses it.
-// index.ts and v4.ts hold these types to the library's own, which are not in every release of @ai-sdk/provider.
+// index.ts and v4.ts hold these types to the library's own, which differ between releases of @ai-sdk/provider.
 
 /** What the library calls doGenerate and doStream with. */
 export interface CallOptions {
