@@ -38,7 +38,12 @@ interface Operation {
   take: (outcome: Outcome, last: boolean) => void
   /** Where the result's body goes. */
   into: Uint8Array | undefined
+  /** Chunks that were taken, of which the host has not been told. */
+  taken: number
 }
+
+/** How many chunks are acknowledged at a time, of the 64 that may be under way: each message takes time of a processor. */
+const acknowledged = 16
 
 /**
  * The functions of a host process, for this thread. A thread of its own talks to the process, so that synchronous calls can
@@ -131,7 +136,12 @@ export class ProcessBackend implements Backend {
   }
 
   acknowledge(operation: number, chunks: number): void {
-    if (this.#operations.has(operation)) this.#ask({ what: 'acknowledge', id: operation, chunks })
+    const begun = this.#operations.get(operation)
+    if (begun === undefined) return
+    begun.taken += chunks
+    if (begun.taken < acknowledged) return
+    this.#ask({ what: 'acknowledge', id: operation, chunks: begun.taken })
+    begun.taken = 0
   }
 
   #call(name: string, ...args: unknown[]): unknown {
@@ -184,7 +194,7 @@ export class ProcessBackend implements Backend {
     })
     asked.head = JSON.stringify({ name, args: heads })
     if (this.#operations.size === 0) this.#port.ref()
-    this.#operations.set(id, { take, into })
+    this.#operations.set(id, { take, into, taken: 0 })
     this.#ask(asked)
     return id
   }
@@ -209,7 +219,7 @@ export class ProcessBackend implements Backend {
     if (kind !== 'chunk') {
       this.#operations.delete(id)
       if (this.#operations.size === 0) this.#port.unref()
-      if (kind === 'result') operation.into?.set(new Uint8Array(body))
+      if (kind === 'result' && body !== undefined) operation.into?.set(new Uint8Array(body))
     }
     operation.take(kind === 'error' ? { error: value } : { value, host }, kind !== 'chunk')
   }

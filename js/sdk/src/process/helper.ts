@@ -16,14 +16,15 @@ const cell = new Int32Array(signal)
 type Call = Extract<Asked, { what: 'call' }>
 
 /** Says something to the thread that this one helps, and wakes it where it waits. */
-function say(answered: Answered): void {
-  port.postMessage(answered, [answered.body])
+function say(answered: Answered, body?: ArrayBuffer): void {
+  if (body === undefined || body.byteLength === 0) port.postMessage(answered)
+  else port.postMessage({ ...answered, body }, [body])
   Atomics.add(cell, 0, 1)
   Atomics.notify(cell, 0)
 }
 
 function fail(id: number, code: ErrorCode, message: string): void {
-  say({ id, kind: 'error', head: JSON.stringify({ code, message }), body: new ArrayBuffer(0), host: hosts })
+  say({ id, kind: 'error', head: JSON.stringify({ code, message }), host: hosts })
 }
 
 /** The number of the host that is there, or comes next. */
@@ -63,7 +64,7 @@ class Link {
     if (link !== this) return
     link = undefined
     hosts++
-    say({ id: 0, kind: 'chunk', head: 'null', body: new ArrayBuffer(0), host: hosts }) // of no call, for its number
+    say({ id: 0, kind: 'chunk', head: 'null', host: hosts }) // of no call, for its number
     const calls = this.#calls
     this.#calls = new Map()
     for (const id of calls.keys()) fail(id, code, message)
@@ -98,11 +99,11 @@ class Link {
     } else if (id >= ownIds) {
       if (id !== listenId && --this.#restoring === 0) this.#begin()
     } else if (kind === kinds.chunk && call !== undefined) {
-      say({ id, kind: 'chunk', head, body, host: hosts })
+      say({ id, kind: 'chunk', head, host: hosts })
     } else if (call !== undefined) {
       this.#calls.delete(id)
       if (kind === kinds.result) remember(call, head)
-      say({ id, kind: kind === kinds.result ? 'result' : 'error', head, body, host: hosts })
+      say({ id, kind: kind === kinds.result ? 'result' : 'error', head, host: hosts }, body)
     }
   }
 

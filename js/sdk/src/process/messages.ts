@@ -42,7 +42,8 @@ export interface Answered {
   id: number
   kind: 'chunk' | 'result' | 'error'
   head: string
-  body: ArrayBuffer
+  /** Missing where it is empty. */
+  body?: ArrayBuffer
   /** The host's number: it counts from 1, and goes up when a host ends. */
   host: number
 }
