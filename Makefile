@@ -36,7 +36,7 @@ RACE := . ./internal/hostcall ./internal/engine ./internal/gguf ./internal/hub .
 QEMU := $(shell command -v qemu-aarch64-static || command -v qemu-aarch64)
 NEON := GOOS=linux GOARCH=arm64 CGO_ENABLED=0 REALM_CPU=neon REALM_TEST_CPU=neon go test -short -exec '$(QEMU)'
 
-.PHONY: help build guest guest-tiny node sdk demo test test-node test-neon ci check gen bench bench-peer bench-install release release-check fmt lint fuzz clean
+.PHONY: help build guest guest-tiny node sdk demo test test-node test-neon ci check gen docs bench bench-peer bench-install release release-check fmt lint fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -136,8 +136,12 @@ fmt: ## format all Go files
 	$(TOOL) gofumpt -l -w .
 
 # Tables that come from llama.cpp's source are made only where LLAMA_CPP names a checkout of it.
-gen: ## make the generated files again
+gen: docs ## make the generated files again
 	go generate $(if $(LLAMA_CPP),,-skip=LLAMA_CPP) ./...
+
+docs: js/node_modules/.package-lock.json ## write docs/api again, the reference, from the comments in the sources
+	go run -C tools ./apidoc .. ../docs/api
+	$(NPM) run docs
 
 bench: build ## Go benchmarks, then prompt and decode speed of the model; THREADS=N
 	go test -run='^$$' -bench=. -benchmem ./...

@@ -45,27 +45,54 @@ func none(name string) error {
 	return errs.Errorf(errs.Unsupported, "guest: %s: this host does not have it", name)
 }
 
-// EmbedTokens implements Host, as do the methods below.
+// EmbedTokens fails.
 func (NoHost) EmbedTokens(uint32, []int32, []float32) error { return none(abi.EmbedTokens) }
 
+// ForwardLayer fails.
 func (NoHost) ForwardLayer(_, _ uint32, _ []float32, _ uint32, _ []float32) error {
 	return none(abi.ForwardLayer)
 }
-func (NoHost) ComputeLogits(uint32, []float32, []float32) error  { return none(abi.ComputeLogits) }
-func (NoHost) Forward(uint32, []int32, uint32, []float32) error  { return none(abi.Forward) }
+
+// ComputeLogits fails.
+func (NoHost) ComputeLogits(uint32, []float32, []float32) error { return none(abi.ComputeLogits) }
+
+// Forward fails.
+func (NoHost) Forward(uint32, []int32, uint32, []float32) error { return none(abi.Forward) }
+
+// TopLogits fails.
 func (NoHost) TopLogits(uint32, []int32, []float32) (int, error) { return 0, none(abi.TopLogits) }
-func (NoHost) GetModelInfo(uint32, []byte) (int, error)          { return 0, none(abi.GetModelInfo) }
+
+// GetModelInfo fails.
+func (NoHost) GetModelInfo(uint32, []byte) (int, error) { return 0, none(abi.GetModelInfo) }
+
+// GetModelMetadata fails.
 func (NoHost) GetModelMetadata(_, _ uint32, _ []byte) (int, error) {
 	return 0, none(abi.GetModelMetadata)
 }
+
+// GetTensor fails.
 func (NoHost) GetTensor(uint32, string, []float32) (int, error) { return 0, none(abi.GetTensor) }
-func (NoHost) KVTruncate(_, _ uint32) error                     { return none(abi.KVTruncate) }
-func (NoHost) KVFork(_, _ uint32) (uint32, error)               { return 0, none(abi.KVFork) }
-func (NoHost) KVSelect(_, _ uint32) error                       { return none(abi.KVSelect) }
-func (NoHost) KVFree(_, _ uint32) error                         { return none(abi.KVFree) }
-func (NoHost) Emit(uint32, []byte) error                        { return none(abi.Emit) }
-func (NoHost) Log(string) error                                 { return none(abi.Log) }
-func (NoHost) Now() int64                                       { return 0 }
+
+// KVTruncate fails.
+func (NoHost) KVTruncate(_, _ uint32) error { return none(abi.KVTruncate) }
+
+// KVFork fails.
+func (NoHost) KVFork(_, _ uint32) (uint32, error) { return 0, none(abi.KVFork) }
+
+// KVSelect fails.
+func (NoHost) KVSelect(_, _ uint32) error { return none(abi.KVSelect) }
+
+// KVFree fails.
+func (NoHost) KVFree(_, _ uint32) error { return none(abi.KVFree) }
+
+// Emit fails.
+func (NoHost) Emit(uint32, []byte) error { return none(abi.Emit) }
+
+// Log fails.
+func (NoHost) Log(string) error { return none(abi.Log) }
+
+// Now returns 0.
+func (NoHost) Now() int64 { return 0 }
 
 // CallGenerate calls the guest as a host calls realm_generate.
 func CallGenerate(request []byte) int32 { return serve(request) }

@@ -96,7 +96,7 @@ func (h *Host) session(call string, model uint32) (*realm.Session, error) {
 	return h.sessions[h.selected], nil
 }
 
-// EmbedTokens implements guest.Host, as do the methods below.
+// EmbedTokens implements guest.Host.
 func (h *Host) EmbedTokens(model uint32, tokens []int32, out []float32) error {
 	s, err := h.session(abi.EmbedTokens, model)
 	if err != nil {
@@ -105,6 +105,7 @@ func (h *Host) EmbedTokens(model uint32, tokens []int32, out []float32) error {
 	return s.Embed(tokens, out)
 }
 
+// ForwardLayer implements guest.Host.
 func (h *Host) ForwardLayer(model, layer uint32, hidden []float32, position uint32, out []float32) error {
 	s, err := h.session(abi.ForwardLayer, model)
 	if err != nil {
@@ -114,6 +115,7 @@ func (h *Host) ForwardLayer(model, layer uint32, hidden []float32, position uint
 	return s.ForwardLayer(context.Background(), int(layer), out, int(position))
 }
 
+// ComputeLogits implements guest.Host.
 func (h *Host) ComputeLogits(model uint32, hidden, out []float32) error {
 	s, err := h.session(abi.ComputeLogits, model)
 	if err != nil {
@@ -122,6 +124,7 @@ func (h *Host) ComputeLogits(model uint32, hidden, out []float32) error {
 	return s.Logits(hidden, out)
 }
 
+// Forward implements guest.Host.
 func (h *Host) Forward(model uint32, tokens []int32, position uint32, out []float32) error {
 	s, err := h.session(abi.Forward, model)
 	if err != nil {
@@ -132,6 +135,7 @@ func (h *Host) Forward(model uint32, tokens []int32, position uint32, out []floa
 	return err
 }
 
+// TopLogits implements guest.Host.
 func (h *Host) TopLogits(model uint32, ids []int32, logits []float32) (int, error) {
 	s, err := h.session(abi.TopLogits, model)
 	if err != nil {
@@ -140,6 +144,7 @@ func (h *Host) TopLogits(model uint32, ids []int32, logits []float32) (int, erro
 	return s.TopLogits(ids, logits)
 }
 
+// GetModelInfo implements guest.Host.
 func (h *Host) GetModelInfo(model uint32, out []byte) (int, error) {
 	if _, err := h.session(abi.GetModelInfo, model); err != nil {
 		return 0, err
@@ -156,6 +161,7 @@ func (h *Host) GetModelInfo(model uint32, out []byte) (int, error) {
 	return abi.ModelInfoSize, nil
 }
 
+// GetModelMetadata implements guest.Host.
 func (h *Host) GetModelMetadata(model, what uint32, out []byte) (int, error) {
 	if _, err := h.session(abi.GetModelMetadata, model); err != nil {
 		return 0, err
@@ -180,6 +186,7 @@ func (h *Host) GetModelMetadata(model, what uint32, out []byte) (int, error) {
 	return len(value), err
 }
 
+// KVTruncate implements guest.Host.
 func (h *Host) KVTruncate(model, position uint32) error {
 	s, err := h.session(abi.KVTruncate, model)
 	if err != nil {
@@ -188,6 +195,7 @@ func (h *Host) KVTruncate(model, position uint32) error {
 	return s.Truncate(int(position))
 }
 
+// KVFork implements guest.Host.
 func (h *Host) KVFork(model, position uint32) (uint32, error) {
 	s, err := h.session(abi.KVFork, model)
 	if err != nil {
@@ -202,6 +210,7 @@ func (h *Host) KVFork(model, position uint32) (uint32, error) {
 	return seq, nil
 }
 
+// KVSelect implements guest.Host.
 func (h *Host) KVSelect(model, seq uint32) error {
 	if _, err := h.session(abi.KVSelect, model); err != nil {
 		return err
@@ -213,6 +222,7 @@ func (h *Host) KVSelect(model, seq uint32) error {
 	return nil
 }
 
+// KVFree implements guest.Host.
 func (h *Host) KVFree(model, seq uint32) error {
 	if _, err := h.session(abi.KVFree, model); err != nil {
 		return err
@@ -221,6 +231,7 @@ func (h *Host) KVFree(model, seq uint32) error {
 	return nil
 }
 
+// Emit implements guest.Host: it keeps what the guest puts out.
 func (h *Host) Emit(kind uint32, data []byte) error {
 	h.Calls[abi.Emit]++
 	switch kind {

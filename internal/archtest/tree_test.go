@@ -118,8 +118,12 @@ func faults(name string, data []byte) []string {
 	return found
 }
 
-// isCode reports whether a file is written by people line by line. Lock files, licences and data are not.
+// isCode reports whether a file is written by people line by line. Lock files, licences, data and the reference, which make
+// docs writes, are not.
 func isCode(name string) bool {
+	if strings.HasPrefix(name, "docs/api/") {
+		return false
+	}
 	switch path.Ext(name) {
 	case ".go", ".s", ".c", ".h", ".ts", ".js", ".mjs", ".py", ".sh", ".md":
 		return true

@@ -118,6 +118,7 @@ func Wrap(err error, where string) error {
 	return &Error{Code: CodeOf(err), Msg: where + ": " + err.Error(), Err: err}
 }
 
+// Error returns the message.
 func (e *Error) Error() string { return e.Msg }
 
 // Unwrap returns the cause.

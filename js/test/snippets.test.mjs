@@ -26,6 +26,7 @@ const languages = ['sh', 'js', 'go', 'text', 'mermaid']
 
 /** What is not run, by the first line, and why. */
 const norun = {
+  'npm install @realm-ai/sdk': 'it is in no registry yet',
   'clang --target=wasm32 -O2 -nostdlib -Wl,--no-entry -I ../realm/guest -o guest-c.wasm ../realm/examples/guest-c/guest.c':
     'wants clang; examples_test.go does it where there is one',
   'tinygo build -target=wasip1 -buildmode=c-shared -opt=z -panic=trap -o yesno.wasm ./yesno':
@@ -191,7 +192,7 @@ before(async () => {
     }
   }
   built = await run(
-    `cp ../realm/go.sum . && go mod init programs && go mod edit ${replace} && go build -o bin/ ./...`,
+    `cp ../realm/go.sum . && go mod init programs && go mod edit ${replace} && go build -ldflags=-s -o bin/ ./...`,
     goModule,
   )
 })

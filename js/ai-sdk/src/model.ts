@@ -32,6 +32,7 @@ export class RealmLanguageModel<Version extends 'v3' | 'v4'> {
     this.#answerer = answerer
   }
 
+  /** Answers a prompt; generateText and its like call it. */
   async doGenerate(options: CallOptions): Promise<GenerateResult> {
     const { answer, warnings } = this.#ask(options, options.abortSignal)
     const result = await orReason(wholeOf(answer), options.abortSignal)

@@ -12,8 +12,11 @@ export interface ProviderBase<Model> extends AsyncDisposable {
    * asked; or of the id that the SDK's storeModel or loadModel returned.
    */
   (model: string | number): Model
+  /** A model by its path, its name or the id that storeModel returned; the provider itself, called, is the same. */
   languageModel(model: string | number): Model
+  /** Throws NoSuchModelError. */
   embeddingModel(modelId: string): never
+  /** Throws NoSuchModelError. */
   imageModel(modelId: string): never
   /** Ends the sandboxes and gives back the models that were opened here. It may be called again. */
   close(): Promise<void>

@@ -48,6 +48,7 @@ export class ChatRealm extends BaseChatModel<ChatRealmCallOptions> implements As
     this.#guest = typeof fields.sandbox === 'object' ? nameGuest(fields.sandbox.guest) : undefined
   }
 
+  /** What LangChain calls models of this kind. */
   override _llmType(): string {
     return 'realm'
   }
@@ -61,6 +62,7 @@ export class ChatRealm extends BaseChatModel<ChatRealmCallOptions> implements As
     return { model: this.model, ...this.settings, ...pickSettings(options) }
   }
 
+  /** What LangSmith is told of a call. */
   override getLsParams(options: this['ParsedCallOptions']): LangSmithParams {
     const { temperature, maxTokens, stop } = { ...this.settings, ...pickSettings(options) }
     return {
@@ -73,6 +75,7 @@ export class ChatRealm extends BaseChatModel<ChatRealmCallOptions> implements As
     }
   }
 
+  /** Answers messages; invoke and its like call it. */
   override async _generate(
     messages: BaseMessage[],
     options: this['ParsedCallOptions'],
@@ -131,6 +134,7 @@ export class ChatRealm extends BaseChatModel<ChatRealmCallOptions> implements As
     return this.#answerer.close()
   }
 
+  /** close, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }

@@ -80,6 +80,7 @@ export class Answerer implements AsyncDisposable {
     if (model !== undefined) removeModel(model)
   }
 
+  /** close, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }

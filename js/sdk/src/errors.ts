@@ -6,6 +6,7 @@ export type ErrorCode = HostErrorCode | 'REALM_HOST_DIED'
 /** The one error that this package throws and rejects with. */
 export class RealmError extends Error {
   override readonly name = 'RealmError'
+  /** What kind of failure it is; `message` says where and what. */
   readonly code: ErrorCode
   /** The stack on the Go side, where the addon itself failed: `REALM_INTERNAL`. */
   declare readonly goStack?: string

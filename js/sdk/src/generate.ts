@@ -5,17 +5,25 @@ import { Stream } from './operation.js'
 
 /** One turn of a conversation, as in OpenAI's chat completions. */
 export interface Message {
+  /** Whose turn it is. */
   role: 'system' | 'user' | 'assistant' | 'tool'
+  /** What was said. Control tokens written in it are plain text. */
   content: string
+  /** What the assistant thought, where it is kept apart. */
   reasoning_content?: string
+  /** Of the tool whose answer this is, or of the speaker. */
   name?: string
+  /** The tools that the assistant called; `arguments` is a JSON object. */
   tool_calls?: { id?: string; type: 'function'; function: { name: string; arguments: string } }[]
+  /** Of the call that this is the answer to. */
   tool_call_id?: string
 }
 
 /** A tool that the model may call. `parameters` is a JSON schema. */
 export interface Tool {
+  /** There is no other. */
   type: 'function'
+  /** The function, as OpenAI's chat completions describe it. */
   function: { name: string; description?: string; parameters?: object }
 }
 
@@ -65,7 +73,9 @@ export interface GenerateOptions extends Sampling, Abortable {
 
 /** A token ID and the natural logarithm of its probability, -9999 for none at all, such as a banned token's. */
 export interface TokenLogprob {
+  /** Token ID. */
   id: number
+  /** Natural logarithm of its probability. */
   logprob: number
 }
 
@@ -83,12 +93,15 @@ export interface Chunk {
 
 /** An answer. */
 export interface Result {
+  /** The answer, without the stop text that ended it. */
   text: string
+  /** Token IDs of the answer, without the one that ended it. */
   tokens: number[]
   /** "stop": the model ended its turn, or a stop text came. "length": maxTokens, or the context length, was reached. */
   finishReason: 'stop' | 'length'
+  /** How many tokens the prompt and the answer have. */
   usage: { promptTokens: number; completionTokens: number }
-  /** Of each token, if asked for. */
+  /** Of each token, if asked for; `top` has the most probable ones in its place. */
   logprobs?: (TokenLogprob & { top: TokenLogprob[] })[]
 }
 

@@ -1,3 +1,4 @@
+export type { ErrorCode as HostErrorCode } from './abi.js'
 export { Answerer, type AnswererOptions } from './answerer.js'
 export type { BackendName, BackendOptions } from './backend.js'
 export { type ErrorCode, RealmError } from './errors.js'

@@ -32,7 +32,7 @@ export function closeSession(session: number): void {
   shapes.delete(session)
 }
 
-/** Returns the hidden states of tokens before the first layer: hidden_size values for each. */
+/** Returns the hidden states of tokens before the first layer: (tokens, hidden_size), row after row. */
 export function embedTokens(session: number, tokens: Tokens, options: ValuesOptions = {}): Float32Array {
   const ids = Int32Array.from(tokens)
   const into = options.into ?? values(session, ids.length, 'hidden_size')
@@ -43,7 +43,8 @@ export function embedTokens(session: number, tokens: Tokens, options: ValuesOpti
 /**
  * Runs one whole transformer layer (norm, attention with the KV cache, feed-forward network, residuals) on the hidden
  * states of tokens at position, position+1, ..., and returns theirs after it. Each layer has a length of its own: position
- * is at most that, and what stood at and beyond it is dropped. `into` may be the hidden states themselves.
+ * is at most that, and what stood at and beyond it is dropped. `into` may be the hidden states themselves. Hidden states are
+ * (tokens, hidden_size), row after row.
  */
 export function forwardLayer(
   session: number,

@@ -14,6 +14,7 @@ export interface TensorOptions extends BackendOptions {
 
 /** Options of a call that an AbortSignal can end. */
 export interface Abortable {
+  /** Ends the call with `REALM_CANCELED`, whose `cause` is the signal's reason. */
   signal?: AbortSignal | undefined
 }
 
@@ -29,6 +30,9 @@ export function call<Result>(f: () => Result): Result {
 /**
  * Stores a model and returns its id, which comes from the SHA-256 of the file's bytes: storing the same content again, by
  * path or by bytes, gives the same id and keeps one copy. Each call is one reference, which removeModel gives back.
+ *
+ * `REALM_NOT_FOUND` where there is no such file, `REALM_INVALID_FORMAT` for what is no GGUF file or is cut short,
+ * `REALM_UNSUPPORTED` for an architecture or dtype that Realm does not run.
  */
 export function storeModel(source: ModelSource, options: BackendOptions = {}): number {
   return settle(
@@ -43,12 +47,15 @@ export async function storeModelAsync(source: ModelSource, options: Abortable & 
   return settle(id, options)
 }
 
-/** Returns the shape and the sizes of a model. */
+/** Returns the shape and the sizes of a model. `REALM_NOT_FOUND` where none of that id is stored. */
 export function getModelInfo(modelId: number, options: BackendOptions = {}): ModelInfo {
   return call(() => backendOf(options, modelId).getModelInfo(modelId))
 }
 
-/** Dequantizes a tensor to float32, row after row. */
+/**
+ * Dequantizes a tensor to float32, row after row: 4 bytes for each element, the weights that the model computes with.
+ * `REALM_NOT_FOUND`, with the closest names, where there is none of that name.
+ */
 export function getTensor(modelId: number, name: string, options: TensorOptions = {}): ArrayBuffer {
   const { into } = options
   const backend = backendOf(options, modelId)

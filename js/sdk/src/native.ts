@@ -80,15 +80,25 @@ export interface ModelInfo {
   total_size: number
   /** Bytes of the file. */
   file_size: number
+  /** Empty where the file has none. */
   name: string
+  /** Such as "llama". */
   architecture: string
+  /** Transformer layers. */
   layers: number
+  /** Values of a hidden state. */
   hidden_size: number
+  /** Width of the feed-forward network. */
   ffn_size: number
+  /** Query heads. */
   heads: number
+  /** Key and value heads. */
   kv_heads: number
+  /** Values of a head. */
   head_dim: number
+  /** Logits of a token. */
   vocab_size: number
+  /** Positions that a sequence may have. */
   context_length: number
 }
 

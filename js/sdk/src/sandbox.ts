@@ -48,6 +48,7 @@ export interface RealmOptions extends BackendOptions {
 
 /** An answer from a sandbox. */
 export interface SandboxResult extends Result {
+  /** What the guest took for it. */
   guest: GuestUse
 }
 
@@ -163,6 +164,7 @@ export class Realm implements AsyncDisposable {
     await this.#opened.catch(() => {})
   }
 
+  /** close, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
