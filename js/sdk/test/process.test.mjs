@@ -166,9 +166,11 @@ test(`${seconds} seconds with hosts that are killed`, { ...linux, timeout: (seco
   const { kills, answers, failures, unhandled, zombies, memory, wrong } = JSON.parse(stdout)
   assert.deepEqual({ unhandled, zombies, wrong }, { unhandled: [], zombies: [], wrong: [] })
   assert.ok(kills >= seconds / 4 && failures > 0 && answers > kills, stdout)
-  // What a host costs this process must be gone with it: a kilobyte for each would be noise.
-  const growth = memory.at(-1) - memory[0]
-  assert.ok(growth < 8, `${growth.toFixed(1)} MB more after ${kills} kills: ${memory.map((m) => m.toFixed(1))}`)
+  // What a host costs this process must be gone with it. How much is waiting to be collected differs from time to time:
+  // the least of the first third is compared with the least of the last.
+  const third = Math.ceil(memory.length / 3)
+  const growth = Math.min(...memory.slice(-third)) - Math.min(...memory.slice(0, third))
+  assert.ok(growth < 16, `${growth.toFixed(1)} MB more after ${kills} kills: ${memory.map((m) => m.toFixed(1))}`)
 })
 
 test('a model can be stored in a host by bytes and off the event loop', async () => {

@@ -52,7 +52,12 @@ export class HostSandbox {
   async #current(): Promise<Opened> {
     if (this.#end.signal.aborted) throw closed()
     const opened = this.#opened
-    const { host } = await opened
+    let host: number | undefined
+    try {
+      host = (await opened).host
+    } catch (error) {
+      if (toRealmError(error).code !== 'REALM_HOST_DIED') throw error // it would not open another time either
+    }
     if (host !== this.#backend.host && this.#opened === opened) {
       this.#opened = this.#open()
       this.#opened.catch(() => {})
