@@ -160,17 +160,17 @@ test('a process that has a host ends by itself', async () => {
 })
 
 const seconds = Number(process.env.REALM_SOAK || 20)
-test(`${seconds} seconds with hosts that are killed`, { ...linux, timeout: (seconds + 60) * 1000 }, async () => {
+test(`${seconds} seconds with hosts that are killed`, { ...linux, timeout: (4 * seconds + 120) * 1000 }, async () => {
   const script = new URL('kills.mjs', import.meta.url).pathname
   const { stdout } = await run(process.execPath, ['--expose-gc', script, tiny, String(seconds)])
   const { kills, answers, failures, unhandled, zombies, memory, wrong } = JSON.parse(stdout)
   assert.deepEqual({ unhandled, zombies, wrong }, { unhandled: [], zombies: [], wrong: [] })
   assert.ok(kills >= seconds / 4 && failures > 0 && answers > kills, stdout)
-  // What a host costs this process must be gone with it. How much is waiting to be collected differs from time to time:
-  // the least of the first third is compared with the least of the last.
+  // What a host costs this process must be gone with it. Buffers that were handed to the helper thread count until that
+  // one collects its garbage, which is when there are some tens of MB of them: a guest's bytes for each kill would be more.
   const third = Math.ceil(memory.length / 3)
   const growth = Math.min(...memory.slice(-third)) - Math.min(...memory.slice(0, third))
-  assert.ok(growth < 16, `${growth.toFixed(1)} MB more after ${kills} kills: ${memory.map((m) => m.toFixed(1))}`)
+  assert.ok(growth < 64, `${growth.toFixed(1)} MB more after ${kills} kills: ${memory.map((m) => m.toFixed(1))}`)
 })
 
 test('a model can be stored in a host by bytes and off the event loop', async () => {
