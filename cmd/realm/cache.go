@@ -13,7 +13,7 @@ import (
 const cacheHelp = `
 When a model is first run, its weights are put into the order that this processor reads fastest, and kept in the cache
 folder, in a file about as large as the model's own. Later runs start from it at once, and processes share its memory. It
-may be removed at any time. The folder takes 32 GB at most; the models that were not used for the longest time go first.
+may be removed at any time. The folder takes 32 GiB at most; the models that were not used for the longest time go first.
 
   realm cache ls           the models there: name, digest, size, last use
   realm cache rm 4b2f6d    remove the one whose digest begins with 4b2f6d
