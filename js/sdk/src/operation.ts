@@ -42,6 +42,9 @@ export function run<Result>(
   })
 }
 
+/** How many chunks are taken before the backend is told so: well below the 64 that it lets be under way. */
+const acknowledged = 16
+
 /**
  * The chunks of an operation as an async iterator, whose return value is the operation's result. The backend waits while
  * many chunks have not been asked for. Leaving the loop, or the signal, ends the operation; the iterator is done when the
@@ -98,8 +101,8 @@ export class Stream<Chunk, Result> implements AsyncGenerator<Chunk, Result, void
       }
       const chunk = this.#chunks.shift()
       if (chunk !== undefined) {
-        this.#taken++
-        if (this.#taken === 16 || this.#chunks.length === 0) {
+        // A call for every chunk would be a thread's that Go has to find a processor for, while all compute the next token.
+        if (++this.#taken === acknowledged) {
           this.#backend.acknowledge(this.#operation, this.#taken)
           this.#taken = 0
         }

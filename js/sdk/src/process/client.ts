@@ -38,12 +38,7 @@ interface Operation {
   take: (outcome: Outcome, last: boolean) => void
   /** Where the result's body goes. */
   into: Uint8Array | undefined
-  /** Chunks that were taken, of which the host has not been told. */
-  taken: number
 }
-
-/** How many chunks are acknowledged at a time, of the 64 that may be under way: each message takes time of a processor. */
-const acknowledged = 16
 
 /**
  * The functions of a host process, for this thread. A thread of its own talks to the process, so that synchronous calls can
@@ -136,12 +131,7 @@ export class ProcessBackend implements Backend {
   }
 
   acknowledge(operation: number, chunks: number): void {
-    const begun = this.#operations.get(operation)
-    if (begun === undefined) return
-    begun.taken += chunks
-    if (begun.taken < acknowledged) return
-    this.#ask({ what: 'acknowledge', id: operation, chunks: begun.taken })
-    begun.taken = 0
+    if (this.#operations.has(operation)) this.#ask({ what: 'acknowledge', id: operation, chunks })
   }
 
   #call(name: string, ...args: unknown[]): unknown {
@@ -194,7 +184,7 @@ export class ProcessBackend implements Backend {
     })
     asked.head = JSON.stringify({ name, args: heads })
     if (this.#operations.size === 0) this.#port.ref()
-    this.#operations.set(id, { take, into, taken: 0 })
+    this.#operations.set(id, { take, into })
     this.#ask(asked)
     return id
   }
