@@ -3,9 +3,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"strconv"
 	"sync"
 
 	"github.com/realm-ai/realm"
@@ -190,7 +188,11 @@ func requestRaw(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	seed, err := c.Text(2, "a seed in decimals")
+	seed, err := c.Seed(2)
+	if err != nil {
+		return nil, err
+	}
+	body, err := c.Body(1)
 	if err != nil {
 		return nil, err
 	}
@@ -198,17 +200,7 @@ func requestRaw(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.raw, r.request.Sampling = true, &realm.Sampling{}
-	if r.request.Sampling.Seed, err = strconv.ParseUint(seed, 10, 64); err != nil {
-		return nil, c.Invalid(2, "a seed, a whole number of 64 bits")
-	}
-	if c.Is(1, bridge.String) {
-		r.body = []byte(c.Args[1].Text)
-	} else if b, err := c.Buffer(1, "a request's text or bytes"); err == nil {
-		r.body = bytes.Clone(b)
-	} else {
-		return nil, err
-	}
+	r.raw, r.body, r.request.Sampling = true, body, &realm.Sampling{Seed: seed}
 	return int(requests.Add(r)), nil
 }
 

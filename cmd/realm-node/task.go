@@ -4,13 +4,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"math"
 	"time"
 	"unsafe"
 
 	"github.com/realm-ai/realm"
-	"github.com/realm-ai/realm/internal/abi"
 	"github.com/realm-ai/realm/internal/bridge"
 	"github.com/realm-ai/realm/internal/hostcall"
 )
@@ -166,42 +164,16 @@ func (t *task) post(step realm.Chunk) bool {
 	return t.request.op.Post(t.ctx, bridge.NewChunk(step, t.request.request.Logprobs)) == nil
 }
 
-// emittedText is text that a guest emitted, emittedToken a token, for who sent it a request of its own.
-type emittedText struct {
-	Text string `json:"text"`
-}
-
-type emittedToken struct {
-	Token       int32              `json:"token"`
-	Logprob     *float32           `json:"logprob,omitempty"`
-	TopLogprobs []abi.LogprobEntry `json:"topLogprobs,omitempty"`
-}
-
 // emitted hands over what the guest emitted. The thread has waited for room.
 func (t *task) emitted(kind uint32, chunk []byte) error {
-	var out any = emittedText{string(chunk)}
-	if kind == abi.EmitToken {
-		token, top, err := abi.ParseTokenChunk(chunk)
-		if err != nil {
-			return err
-		}
-		step := realm.Chunk{Token: int32(token.ID), Logprob: token.Logprob}
-		for _, l := range top {
-			step.TopLogprobs = append(step.TopLogprobs, realm.TokenLogprob{ID: int32(l.ID), Logprob: l.Logprob})
-		}
-		c := bridge.NewChunk(step, token.Logprob == token.Logprob) // a NaN was not asked for
-		out = emittedToken{c.Token, c.Logprob, c.TopLogprobs}
+	out, err := bridge.NewEmitted(kind, chunk)
+	if err != nil {
+		return err
 	}
 	if t.request.op.Post(t.ctx, out) != nil {
 		return hostcall.ErrLeft
 	}
 	return nil
-}
-
-// rawEnding is what a raw request's operation returns.
-type rawEnding struct {
-	Result json.RawMessage  `json:"result,omitempty"` // what the guest emitted as such
-	Guest  *bridge.GuestUse `json:"guest"`
 }
 
 // conclude makes what the operation returns.
@@ -211,11 +183,9 @@ func (t *task) conclude(result hostcall.Result) error {
 		CacheBytes: result.CacheBytes, HostCalls: result.HostCalls,
 	}
 	if t.request.raw {
-		if result.Body != nil && !json.Valid(result.Body) {
-			return &realm.Error{Code: realm.CodeGuestFailed, Msg: "realm: the guest's result is not JSON"}
-		}
-		t.request.ending = rawEnding{result.Body, use}
-		return nil
+		ending, err := bridge.NewRawEnding(result.Body, use)
+		t.request.ending = ending
+		return err
 	}
 	if err := t.answer.Finish(result); err != nil {
 		return err
@@ -274,7 +244,7 @@ func (c *call) int32(i int) (uint32, error) {
 
 // hostCall(task, function, memory, cell, ...params) calls a function that guests import. A param that is an i64 may be
 // anything: no function looks at one. A result of 64 bits is in the cell. Where the guest is stopped it throws.
-func hostCall(c *call) (result any, err error) {
+func hostCall(c *call) (any, error) {
 	t, err := c.task(0)
 	if err != nil {
 		return nil, err
@@ -300,13 +270,19 @@ func hostCall(c *call) (result any, err error) {
 		}
 		params[i] = uint64(v)
 	}
-	defer stopped(&err)
-	out := t.Call(int(function), params[:len(f.Params)])
-	if f.Result == "I" {
-		t.machine.cell[1] = int64(out)
-		return nil, nil
+	run := func() (result any, err error) {
+		defer stopped(&err)
+		out := t.Call(int(function), params[:len(f.Params)])
+		if f.Result == "I" {
+			t.machine.cell[1] = int64(out)
+			return nil, nil
+		}
+		return int(int32(out)), nil
 	}
-	return int(int32(out)), nil
+	if f.Computes {
+		return bridge.Untied(run)
+	}
+	return run()
 }
 
 // refillTask(task, cell) is what the meter calls: the cell has the counter, and then what it shall be.

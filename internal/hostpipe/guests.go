@@ -3,6 +3,7 @@ package hostpipe
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/realm-ai/realm"
 	"github.com/realm-ai/realm/internal/bridge"
@@ -24,12 +25,12 @@ func dropGuest(c *call) (any, error) {
 
 // sandbox is a guest with a model.
 type sandbox struct {
-	ctx    context.Context
-	cancel context.CancelFunc
-	module *module
-	model  *realm.Model
-	limits hostcall.Limits
-	turn   chan struct{} // holds an element while an answer is given: they are given one after the other
+	ctx       context.Context
+	cancel    context.CancelFunc
+	module    *module
+	model     *realm.Model
+	limits    hostcall.Limits
+	answering chan struct{} // holds an element while an answer is given: they are given one after the other
 }
 
 // close ends what the sandbox has in progress.
@@ -62,7 +63,7 @@ func openSandbox(c *call) (any, error) {
 		m.release()
 		return nil, err
 	}
-	s := &sandbox{module: m, model: model, limits: limits, turn: make(chan struct{}, 1)}
+	s := &sandbox{module: m, model: model, limits: limits, answering: make(chan struct{}, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return int(c.c.sandboxes.Add(s)), nil
 }
@@ -82,19 +83,85 @@ func closeSandbox(c *call) (any, error) {
 // answer(sandbox, request, logs) lets the guest answer a request, an abi.Request in JSON whose model counts for nothing: its
 // chunks are posted, its result is an ending.
 func answer(c *call) (any, error) {
-	number, err := c.Number(0, "a sandbox's number, as openSandbox returns it", 1<<53)
-	if err != nil {
-		return nil, err
-	}
 	text, err := c.Text(1, "a request in JSON")
 	if err != nil {
 		return nil, err
 	}
-	logs, err := c.Bool(2, "whether log lines are wanted")
+	request, err := hostcall.ReadRequest(text)
 	if err != nil {
 		return nil, err
 	}
-	request, err := hostcall.ReadRequest(text)
+	return c.inTurn(0, 2, func(t *turn) (any, error) {
+		var used wasm.Result
+		o := wasm.RunOptions{Limits: t.limits, OnLog: t.onLog, Result: &used}
+		var last *bridge.Ending
+		for step, err := range t.module.guest.Generate(t.ctx, t.model, request, o) {
+			switch {
+			case err != nil:
+				return nil, err
+			case step.Finish != "":
+				ending := bridge.NewEnding(step)
+				last = &ending
+			case c.Op.Post(t.ctx, bridge.NewChunk(step, request.Logprobs)) != nil:
+				return nil, ended(t.ctx)
+			}
+		}
+		if last == nil {
+			return nil, &realm.Error{Code: realm.CodeInternal, Msg: "realm: the answer has no end"}
+		}
+		last.Guest = guestUse(used)
+		return *last, nil
+	})
+}
+
+// ask(sandbox, body, seed, logs) sends the guest a request of its own shape, text or bytes: what it emits is posted, its
+// result is a raw ending. seed is a decimal number of 64 bits.
+func ask(c *call) (any, error) {
+	body, err := c.Body(1)
+	if err != nil {
+		return nil, err
+	}
+	seed, err := c.Seed(2)
+	if err != nil {
+		return nil, err
+	}
+	return c.inTurn(0, 3, func(t *turn) (any, error) {
+		used, err := t.module.guest.Run(t.ctx, wasm.Request{
+			Body: body, Models: []wasm.Grant{{Model: t.model}}, Limits: t.limits, Seed: seed, Now: time.Now(), OnLog: t.onLog,
+			OnEmit: func(kind uint32, chunk []byte) error {
+				out, err := bridge.NewEmitted(kind, chunk)
+				if err != nil {
+					return err
+				}
+				if c.Op.Post(t.ctx, out) != nil {
+					return ended(t.ctx)
+				}
+				return nil
+			},
+		})
+		if err != nil {
+			return nil, err
+		}
+		return bridge.NewRawEnding(used.Body, guestUse(used))
+	})
+}
+
+// turn is a sandbox's turn to answer.
+type turn struct {
+	*sandbox
+	ctx    context.Context // ends with the call, with the sandbox, and by its time limit
+	limits wasm.Limits     // the others
+	onLog  func(line string)
+}
+
+// inTurn lets f answer when the turn of the sandbox has come that an argument names. Another says whether log lines are
+// wanted.
+func (c *call) inTurn(name, logs int, f func(*turn) (any, error)) (any, error) {
+	number, err := c.Number(name, "a sandbox's number, as openSandbox returns it", 1<<53)
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := c.Bool(logs, "whether log lines are wanted")
 	if err != nil {
 		return nil, err
 	}
@@ -105,52 +172,38 @@ func answer(c *call) (any, error) {
 	ctx, cancel := context.WithCancel(c.Context())
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
-	ending, err := s.answer(ctx, c.Op, request, logs)
+	t := &turn{sandbox: s, ctx: ctx, limits: wasm.Limits(s.limits)}
+	if wanted {
+		t.onLog = func(line string) { c.Op.Tell(bridge.LogLine{Log: line}) }
+	}
+	result, err := t.take(f)
 	if err != nil && s.ctx.Err() != nil {
 		err = closed()
 	}
-	return ending, err
+	return result, err
 }
 
-func (s *sandbox) answer(ctx context.Context, op *bridge.Operation, request realm.Request, logs bool) (any, error) {
+func (t *turn) take(f func(*turn) (any, error)) (any, error) {
 	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
-	case <-ctx.Done():
-		return nil, ended(ctx)
+	case t.answering <- struct{}{}:
+		defer func() { <-t.answering }()
+	case <-t.ctx.Done():
+		return nil, ended(t.ctx)
 	}
 	// The time limit holds for waiting on a reader too, so it is that of the context.
-	limits := wasm.Limits(s.limits)
-	if limits.Time > 0 {
+	if t.limits.Time > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limits.Time)
+		t.ctx, cancel = context.WithTimeout(t.ctx, t.limits.Time)
 		defer cancel()
-		limits.Time = 0
+		t.limits.Time = 0
 	}
-	var used wasm.Result
-	o := wasm.RunOptions{Limits: limits, Result: &used}
-	if logs {
-		o.OnLog = func(line string) { op.Tell(bridge.LogLine{Log: line}) }
-	}
-	var last *bridge.Ending
-	for step, err := range s.module.guest.Generate(ctx, s.model, request, o) {
-		switch {
-		case err != nil:
-			return nil, err
-		case step.Finish != "":
-			ending := bridge.NewEnding(step)
-			last = &ending
-		case op.Post(ctx, bridge.NewChunk(step, request.Logprobs)) != nil:
-			return nil, ended(ctx)
-		}
-	}
-	if last == nil {
-		return nil, &realm.Error{Code: realm.CodeInternal, Msg: "realm: the answer has no end"}
-	}
-	last.Guest = &bridge.GuestUse{
+	return f(t)
+}
+
+func guestUse(used wasm.Result) *bridge.GuestUse {
+	return &bridge.GuestUse{
 		Fuel: used.Fuel, MemoryBytes: used.MemoryBytes, WeightBytes: used.WeightBytes, CacheBytes: used.CacheBytes, HostCalls: used.HostCalls,
 	}
-	return *last, nil
 }
 
 func closed() error {

@@ -88,6 +88,8 @@ func function(name string) func(*call) (any, error) {
 		return closeSandbox
 	case "answer":
 		return answer
+	case "ask":
+		return ask
 	case "listen":
 		return listen
 	}

@@ -103,7 +103,7 @@ export class Realm implements AsyncDisposable {
   /**
    * Sends a guest of one's own a request of its own: a value, which it gets as JSON, or bytes. Yields what the guest emits,
    * as it is; the generator's return value has the result that it emitted. A guest opens the model by its id, which the
-   * request has to tell it unless it knows it otherwise. A host process does not have it: `REALM_UNSUPPORTED`.
+   * request has to tell it unless it knows it otherwise.
    */
   async *request<Answer = unknown>(
     body: unknown,
@@ -113,10 +113,8 @@ export class Realm implements AsyncDisposable {
     if (bytes === undefined) {
       throw new RealmError('REALM_INVALID_ARGUMENT', 'realm: the request is to be bytes, or a value that JSON has')
     }
-    if (this.#host !== undefined) {
-      throw new RealmError('REALM_UNSUPPORTED', "realm: a host process has no requests of a guest's own: use the addon")
-    }
     const seed = String(options.seed ?? 0)
+    if (this.#host !== undefined) return yield* this.#host.request<Answer>(bytes, seed, options.signal)
     const ask = (sandbox: number, logs: boolean) => native.requestRaw(sandbox, bytes, seed, logs)
     return yield* this.#ask(ask, options.signal, (stream: Stream<Emitted, RequestResult<Answer>>) => stream)
   }

@@ -1,7 +1,7 @@
 import { aborted, RealmError, toRealmError } from '../errors.js'
 import { answer, type Chunk, type Ending, type GenerateOptions, type Prompt, request } from '../generate.js'
 import { type Operations, run, Stream } from '../operation.js'
-import { guestBytes, type RealmOptions, type SandboxResult } from '../sandbox.js'
+import { type Emitted, guestBytes, type RealmOptions, type RequestResult, type SandboxResult } from '../sandbox.js'
 import type { ProcessBackend } from './client.js'
 
 /** A sandbox in a host: its number there, and the host's. */
@@ -25,8 +25,22 @@ export class HostSandbox {
   }
 
   async *generateStream(prompt: Prompt, options: GenerateOptions): AsyncGenerator<Chunk, SandboxResult, void> {
-    const { signal } = options
-    const { onLog, model } = this.#options
+    const text = request(this.#options.model, prompt, options)
+    const stream = await this.#ask<Chunk, Ending>('answer', [text], options.signal)
+    return (yield* answer(stream, options)) as SandboxResult
+  }
+
+  async *request<Answer>(
+    body: string | ArrayBufferView,
+    seed: string,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Emitted, RequestResult<Answer>, void> {
+    const stream = await this.#ask<Emitted, RequestResult<Answer>>('ask', [body, seed], signal)
+    return (yield* stream) as RequestResult<Answer>
+  }
+
+  async #ask<Step, End>(name: string, args: unknown[], signal: AbortSignal | undefined): Promise<Stream<Step, End>> {
+    const { onLog } = this.#options
     const { sandbox, host } = await this.#current()
     if (signal?.aborted) throw aborted(signal)
     const aside = (value: unknown) => {
@@ -34,9 +48,7 @@ export class HostSandbox {
       if (log !== undefined) onLog?.(log)
       return log !== undefined
     }
-    const args = [sandbox, request(model, prompt, options), onLog !== undefined]
-    const stream = new Stream<Chunk, Ending>('answer', args, signal, aside, on(this.#backend, host))
-    return (yield* answer(stream, options)) as SandboxResult
+    return new Stream(name, [sandbox, ...args, onLog !== undefined], signal, aside, on(this.#backend, host))
   }
 
   async close(): Promise<void> {
