@@ -86,9 +86,9 @@ export class HostSandbox {
     const bytes = await guestBytes(guest)
     const backend = this.#backend
     try {
-      const module = await run<number>('patchGuest', [bytes, memoryLimit], signal, undefined, backend)
-      const { host } = backend
+      const { host } = backend // one that dies meanwhile has no successor with this number, nor with the module's
       const here = on(backend, host)
+      const module = await run<number>('patchGuest', [bytes, memoryLimit], signal, undefined, here)
       try {
         const sandbox = await run<number>('openSandbox', [model, module, limits], undefined, undefined, here)
         return { sandbox, host }
