@@ -178,10 +178,7 @@ func (t *task) emitted(kind uint32, chunk []byte) error {
 
 // conclude makes what the operation returns.
 func (t *task) conclude(result hostcall.Result) error {
-	use := &bridge.GuestUse{
-		Fuel: result.Fuel, MemoryBytes: result.MemoryBytes, WeightBytes: result.WeightBytes,
-		CacheBytes: result.CacheBytes, HostCalls: result.HostCalls,
-	}
+	use := bridge.NewGuestUse(result)
 	if t.request.raw {
 		ending, err := bridge.NewRawEnding(result.Body, use)
 		t.request.ending = ending

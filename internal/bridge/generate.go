@@ -36,6 +36,11 @@ type GuestUse struct {
 	HostCalls   map[string]int64 `json:"hostCalls"`   // by name
 }
 
+// NewGuestUse makes it of what came of a request.
+func NewGuestUse(r hostcall.Result) *GuestUse {
+	return &GuestUse{Fuel: r.Fuel, MemoryBytes: r.MemoryBytes, WeightBytes: r.WeightBytes, CacheBytes: r.CacheBytes, HostCalls: r.HostCalls}
+}
+
 // LogLine is a line that a guest logged, as JavaScript gets it among the chunks.
 type LogLine struct {
 	Log string `json:"log"`

@@ -109,7 +109,7 @@ func answer(c *call) (any, error) {
 		if last == nil {
 			return nil, &realm.Error{Code: realm.CodeInternal, Msg: "realm: the answer has no end"}
 		}
-		last.Guest = guestUse(used)
+		last.Guest = bridge.NewGuestUse(hostcall.Result(used))
 		return *last, nil
 	})
 }
@@ -142,7 +142,7 @@ func ask(c *call) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		return bridge.NewRawEnding(used.Body, guestUse(used))
+		return bridge.NewRawEnding(used.Body, bridge.NewGuestUse(hostcall.Result(used)))
 	})
 }
 
@@ -198,12 +198,6 @@ func (t *turn) take(f func(*turn) (any, error)) (any, error) {
 		t.limits.Time = 0
 	}
 	return f(t)
-}
-
-func guestUse(used wasm.Result) *bridge.GuestUse {
-	return &bridge.GuestUse{
-		Fuel: used.Fuel, MemoryBytes: used.MemoryBytes, WeightBytes: used.WeightBytes, CacheBytes: used.CacheBytes, HostCalls: used.HostCalls,
-	}
 }
 
 func closed() error {
