@@ -93,8 +93,7 @@ func New(f *gguf.File, o Options, released func()) (*Engine, error) {
 	e.pool = kernel.NewPool(o.Threads)
 	e.cache = kvcache.New(m.Config.CacheShape(o.CacheF32), o.CacheBytes)
 	e.state = m.NewState(e.pool)
-	e.schedule.short.init(e.state)
-	e.schedule.long.init(m.NewState(e.pool))
+	e.schedule.init(e.state, m.NewState(e.pool))
 	e.schedule.long.state.Between = e.between
 	e.life.released = func() {
 		e.pool.Close()

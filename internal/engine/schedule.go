@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -45,8 +44,12 @@ type schedule struct {
 	queue   []*step    // in the order of arrival; one that was served in part goes to the end
 	running bool       // somebody takes turns
 	heir    *step      // it was woken to take turns, and has not begun
+	wanted  int        // as many steps are waited for by who takes turns; 0 for none
+
+	gathered chan struct{} // capacity 1: as many are there as were wanted
 
 	// What follows belongs to who takes turns.
+	timer    *time.Timer   // of gather
 	own      *step         // of whom that is
 	expected int           // steps that are likely to be there soon: those that waited or were done after the last turn
 	ended    time.Time     // when the last turn did
@@ -56,6 +59,15 @@ type schedule struct {
 	inner    time.Duration // what short turns took within the long one
 
 	short, long turn
+}
+
+// init readies a schedule whose turns compute with the states given.
+func (q *schedule) init(short, long *model.State) {
+	q.short.init(short)
+	q.long.init(long)
+	q.gathered = make(chan struct{}, 1)
+	q.timer = time.NewTimer(0)
+	q.timer.Stop()
 }
 
 // turn is the steps that are computed together, and the memory for that.
@@ -115,6 +127,10 @@ func (e *Engine) compute(ctx context.Context, s *Session, tokens []int32) error 
 	q := &e.schedule
 	q.mu.Lock()
 	q.queue = append(q.queue, st)
+	if q.wanted > 0 && len(q.queue) >= q.wanted {
+		q.wanted = 0
+		q.gathered <- struct{}{}
+	}
 	lead := !q.running
 	q.running = true
 	q.mu.Unlock()
@@ -231,15 +247,26 @@ func (e *Engine) between() {
 // gather waits a little for the sessions of the last turn: while their next tokens are drawn they would miss the turn, and
 // a turn for some of them takes nearly as long as one for all.
 func (q *schedule) gather() {
-	deadline := q.ended.Add(q.took / gatherShare)
-	for {
-		q.mu.Lock()
-		n := len(q.queue)
+	patience := time.Until(q.ended.Add(q.took / gatherShare))
+	q.mu.Lock()
+	most := min(q.expected, maxSteps)
+	if len(q.queue) >= most || patience <= 0 {
 		q.mu.Unlock()
-		if n >= min(q.expected, maxSteps) || time.Now().After(deadline) {
-			return
+		return
+	}
+	q.wanted = most
+	q.mu.Unlock()
+	q.timer.Reset(patience)
+	select {
+	case <-q.gathered:
+		q.timer.Stop()
+	case <-q.timer.C:
+		q.mu.Lock()
+		if q.wanted == 0 {
+			<-q.gathered // they came at the same moment
 		}
-		runtime.Gosched()
+		q.wanted = 0
+		q.mu.Unlock()
 	}
 }
 

@@ -5,12 +5,16 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/realm-ai/realm/internal/cpu"
 )
 
 // Pool spreads the items of one piece of work over a fixed number of threads. The items are the same whatever the
 // number of threads, so results are too. One Run is in progress at a time; calls from several goroutines take turns.
 type Pool struct {
 	threads int
+	crowded bool       // more of them than Go has processors
+	yields  bool       // no processor is left for other goroutines while all threads compute
 	mu      sync.Mutex // held for a Run, and by Close
 	closed  bool
 
@@ -31,8 +35,10 @@ type Pool struct {
 	waiting  atomic.Bool   // Run waits for the last item on finished
 	finished chan struct{} // capacity 1
 
-	sleep []sleeper
-	wg    sync.WaitGroup
+	sleep  []sleeper
+	wg     sync.WaitGroup
+	caller seat         // of who called Run, while it is in there
+	parted atomic.Int64 // when a thread was moved, in nanoseconds since 1970
 }
 
 // itemBits are those of first and of end in Pool.left; the number of the Run has the rest.
@@ -50,6 +56,7 @@ func untaken(left uint64) (first, end int) {
 type sleeper struct {
 	parked atomic.Bool
 	wake   chan struct{} // capacity 1
+	seat   seat
 
 	// The worker's own: how far it is with Pool.expected.
 	nearing *Matrix
@@ -62,11 +69,15 @@ const (
 	// collection stops the others for, and than what is done between two tokens: where both processors are busy, Linux may
 	// wake the worker's thread on the one where Run's is, and leave the other idle for milliseconds.
 	spin = time.Millisecond
+	// brief is how long a worker may look without letting the system's other threads have the processor: longer than what
+	// is between two Runs of a token.
+	brief = 20 * time.Microsecond
 	// patience is how long Run looks for the end of items that run elsewhere before it parks. It is longer than an item
 	// takes, unless the system has stopped its thread: then the processor is better left to that.
 	patience = 200 * time.Microsecond
-	// polls is how often a thread that waits looks before it lets other goroutines run and asks for the time: some
-	// microseconds, so that neither takes much of its attention.
+	// polls is how often a thread that waits looks before it asks for the time and, where they have no processor, lets other
+	// goroutines run: some microseconds. With processors to spare that would wake a thread each time, which may go on with
+	// the waiting goroutine itself, and wake its old thread again if the goroutine is tied to that, as in a call from C.
 	polls = 1 << 12
 )
 
@@ -76,7 +87,11 @@ func NewPool(threads int) *Pool {
 	if threads <= 0 {
 		threads = DefaultThreads()
 	}
-	p := &Pool{threads: threads, sleep: make([]sleeper, threads-1), finished: make(chan struct{}, 1)}
+	processors := runtime.GOMAXPROCS(0)
+	p := &Pool{
+		threads: threads, crowded: threads > processors, yields: threads >= processors,
+		sleep: make([]sleeper, threads-1), finished: make(chan struct{}, 1),
+	}
 	for i := range p.sleep {
 		p.sleep[i].wake = make(chan struct{}, 1)
 		p.wg.Add(1)
@@ -144,14 +159,16 @@ func (p *Pool) run(n int, do func(item int), expect *expectation) {
 			s.wake <- struct{}{}
 		}
 	}
-	p.work(false)
+	p.work(&p.caller, false)
 	p.wait()
+	p.caller.leave()
 	p.do = nil
 }
 
-// work takes items until none is left, a worker's from the back.
-func (p *Pool) work(worker bool) {
+// work takes items until none is left, those of a worker from the back.
+func (p *Pool) work(seat *seat, worker bool) {
 	for {
+		seat.take()
 		left := p.left.Load()
 		item, end := untaken(left)
 		if item == end {
@@ -182,17 +199,20 @@ func (p *Pool) wait() {
 			}
 		}
 		now := time.Now()
-		switch {
-		case deadline.IsZero():
+		p.part(&p.caller, now)
+		if deadline.IsZero() {
 			deadline = now.Add(patience)
-		case now.After(deadline):
+		} else if now.After(deadline) {
 			p.waiting.Store(true)
 			if p.done.Load() == n && p.waiting.CompareAndSwap(true, false) {
 				return
 			}
+			p.caller.leave()
 			<-p.finished // by this Run's last item, or by that of the one before it, late
 		}
-		runtime.Gosched() // matters where threads outnumber processors
+		if p.yields {
+			runtime.Gosched()
+		}
 	}
 }
 
@@ -205,9 +225,10 @@ func (p *Pool) worker(s *sleeper) {
 	defer p.wg.Done()
 	for {
 		if p.find(s) {
-			p.work(true)
+			p.work(&s.seat, true)
 			continue
 		}
+		s.seat.leave()
 		s.parked.Store(true)
 		// A Run that began between the search and the line above saw parked as false and sends no wake-up.
 		if p.anyLeft() && s.parked.CompareAndSwap(true, false) {
@@ -221,7 +242,7 @@ func (p *Pool) worker(s *sleeper) {
 
 // find waits a short while for items, and reports whether there are any.
 func (p *Pool) find(s *sleeper) bool {
-	var deadline time.Time
+	var start time.Time
 	for {
 		for range polls {
 			if p.anyLeft() {
@@ -230,11 +251,19 @@ func (p *Pool) find(s *sleeper) bool {
 			s.approach(p)
 		}
 		now := time.Now()
-		if deadline.IsZero() {
-			deadline = now.Add(spin)
-		} else if now.After(deadline) {
-			return false
+		p.part(&s.seat, now)
+		if start.IsZero() {
+			start = now
 		}
-		runtime.Gosched()
+		waited := now.Sub(start)
+		switch {
+		case waited > spin:
+			return false
+		case p.yields:
+			s.seat.leave()
+			runtime.Gosched()
+		case waited > brief:
+			cpu.Yield()
+		}
 	}
 }
