@@ -204,7 +204,7 @@ func requestRaw(c *call) (any, error) {
 	return int(requests.Add(r)), nil
 }
 
-// answer(request) is the operation in which a request is answered: its chunks are posted, its result is an ending.
+// answer(request, together) is the operation in which a request is answered: its chunks are posted, its result is an ending.
 func answer(c *call) (any, error) {
 	number, err := c.Number(0, "a request's number", 1<<53)
 	if err != nil {
@@ -215,6 +215,9 @@ func answer(c *call) (any, error) {
 		return nil, c.Invalid(0, "a request's number, in an operation")
 	}
 	defer requests.Remove(uintptr(number))
+	if err := c.Together(1); err != nil {
+		return nil, err
+	}
 	r.op = c.Op
 	close(r.ready)
 	select {

@@ -241,7 +241,7 @@ func (c *call) int32(i int) (uint32, error) {
 
 // hostCall(task, function, memory, cell, ...params) calls a function that guests import. A param that is an i64 may be
 // anything: no function looks at one. A result of 64 bits is in the cell. Where the guest is stopped it throws.
-func hostCall(c *call) (any, error) {
+func hostCall(c *call) (result any, err error) {
 	t, err := c.task(0)
 	if err != nil {
 		return nil, err
@@ -267,19 +267,13 @@ func hostCall(c *call) (any, error) {
 		}
 		params[i] = uint64(v)
 	}
-	run := func() (result any, err error) {
-		defer stopped(&err)
-		out := t.Call(int(function), params[:len(f.Params)])
-		if f.Result == "I" {
-			t.machine.cell[1] = int64(out)
-			return nil, nil
-		}
-		return int(int32(out)), nil
+	defer stopped(&err)
+	out := t.Call(int(function), params[:len(f.Params)])
+	if f.Result == "I" {
+		t.machine.cell[1] = int64(out)
+		return nil, nil
 	}
-	if f.Computes {
-		return bridge.Untied(run)
-	}
-	return run()
+	return int(int32(out)), nil
 }
 
 // refillTask(task, cell) is what the meter calls: the cell has the counter, and then what it shall be.

@@ -10,7 +10,7 @@ import (
 func TestHost(t *testing.T) {
 	t.Setenv("REALM_CACHE", "off")
 	out := succeed(t, "", "host")
-	if len(out) < 20 || binary.LittleEndian.Uint32([]byte(out)) != 0 || !strings.HasSuffix(out, `{"version":1}`) {
+	if len(out) < 20 || binary.LittleEndian.Uint32([]byte(out)) != 0 || !strings.HasSuffix(out, `{"version":2}`) {
 		t.Errorf("%q is no frame that says hello", out)
 	}
 	if help := succeed(t, "", "help"); strings.Contains(help, "host ") {

@@ -7,6 +7,7 @@ package bridge
 
 import (
 	"context"
+	"runtime"
 	"sync"
 
 	"github.com/realm-ai/realm"
@@ -39,7 +40,16 @@ func Functions() []Function {
 }
 
 // Models is the store that all environments of the process share.
-var Models = sync.OnceValue(func() *realm.Store { return realm.NewStore(realm.StoreOptions{}) })
+//
+// Go gets more processors than there are threads of arithmetic: a thread of JavaScript that calls, and who writes to a pipe,
+// would have to wait for one otherwise, and Go's monitor, which takes the processor of a call that has returned if nobody
+// else has one to spare, would look for that every 70 microseconds.
+var Models = sync.OnceValue(func() *realm.Store {
+	const spare = 2
+	threads := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(threads + spare)
+	return realm.NewStore(realm.StoreOptions{Model: realm.Options{Threads: threads}})
+})
 
 // Environment is a JavaScript environment, the main thread's or a worker's: what it has begun and made, which ends with it.
 type Environment struct {

@@ -147,19 +147,6 @@ type panicked struct {
 
 func (p *panicked) Error() string { return fmt.Sprintf("realm: internal error: %v", p.value) }
 
-// Untied runs f on a goroutine of its own, and waits for it. A call from JavaScript is tied to its thread: each time that its
-// goroutine lets others run, as one does that waits for the end of a product, Go wakes another thread to find it, and that
-// one wakes this. It is for calls that compute for longer than two threads take to hand over, some microseconds.
-func Untied(f func() (any, error)) (result any, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		result, err = Guard(f)
-	}()
-	<-done
-	return result, err
-}
-
 // Guard calls f and turns a panic into an error.
 func Guard(f func() (any, error)) (result any, err error) {
 	defer func() {

@@ -83,8 +83,8 @@ type Usage struct {
 	CompletionTokens int `json:"completionTokens"`
 }
 
-// generate(modelId, request) answers a prompt with the engine itself: its chunks are posted, its result is an ending.
-// request is an abi.Request in JSON, whose model counts for nothing.
+// generate(modelId, request, together) answers a prompt with the engine itself: its chunks are posted, its result is an
+// ending. request is an abi.Request in JSON, whose model counts for nothing.
 func generate(c *Call) (any, error) {
 	if c.Op == nil {
 		return nil, &realm.Error{Code: realm.CodeInvalidArgument, Msg: "realm: generate: is an operation: begin it with start"}
@@ -99,6 +99,9 @@ func generate(c *Call) (any, error) {
 	}
 	request, err := hostcall.ReadRequest(text)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.Together(2); err != nil {
 		return nil, err
 	}
 	m, err := Models().Model(c.Op.Context, id)

@@ -2,11 +2,20 @@ package bridge
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
-// window is how many chunks of a stream may be under way to JavaScript: one more waits until some are acknowledged.
-const window = 64
+const (
+	// window is how many chunks of a stream may be under way to JavaScript: one more waits until some are acknowledged.
+	window = 64
+	// pace is the least time between two deliveries of a stream's chunks. Each takes the event loop's thread a processor
+	// that computes the next token otherwise, so those of a fast model come a few at a time. It is half of what a screen
+	// shows as one frame.
+	pace = 8 * time.Millisecond
+	// stall is how long a chunk is held where no other comes to take it along.
+	stall = 2 * pace
+)
 
 // Operation is a call in progress whose caller has returned to the event loop.
 type Operation struct {
@@ -14,11 +23,19 @@ type Operation struct {
 
 	cancel context.CancelFunc
 	credit chan struct{} // holds an element for each chunk that is under way
-	post   func(result any, last bool)
+
+	together bool // chunks may come all at once
+
+	mu        sync.Mutex
+	post      func(result any, last bool)
+	held      []any     // not delivered yet
+	delivered time.Time // when something was
+	timer     *time.Timer
+	over      bool
 }
 
-// Start runs f on a goroutine of its own and returns the operation's number. post is given what f posts and, at last, what
-// it returns; it must not wait long.
+// Start runs f on a goroutine of its own and returns the operation's number. post is given what f posts, in lists, and, at
+// last, what it returns; it must not wait long.
 func (e *Environment) Start(f func(*Operation) (any, error), post func(result any, last bool)) uintptr {
 	op := &Operation{credit: make(chan struct{}, window), post: post}
 	op.Context, op.cancel = context.WithCancel(e.Context)
@@ -30,27 +47,84 @@ func (e *Environment) Start(f func(*Operation) (any, error), post func(result an
 		if err != nil {
 			result = err
 		}
-		post(result, true)
+		op.end(result)
 	})
 	return number
 }
 
-// Post hands a chunk to the operation's callback. It waits while too many are under way, and fails when ctx, or the
-// operation's own context, has ended.
+// Post hands a chunk to the operation's callback, perhaps with those that come next. It waits while too many are under way,
+// and fails when ctx, or the operation's own context, has ended.
 func (op *Operation) Post(ctx context.Context, chunk any) error {
 	select {
 	case op.credit <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-op.Context.Done():
-		return op.Context.Err()
+	default:
+		op.Flush() // or nobody could take what this waits for
+		select {
+		case op.credit <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-op.Context.Done():
+			return op.Context.Err()
+		}
 	}
-	op.post(chunk, false)
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	op.held = append(op.held, chunk)
+	switch now := time.Now(); {
+	case op.together:
+	case now.Sub(op.delivered) >= pace:
+		op.deliver(now)
+	case op.timer == nil:
+		op.timer = time.AfterFunc(stall, op.Flush)
+	case len(op.held) == 1:
+		op.timer.Reset(stall)
+	}
 	return nil
 }
 
-// Tell hands something to the callback that is not counted among the chunks.
-func (op *Operation) Tell(x any) { op.post(x, false) }
+// Together reads an argument that may be missing: nobody looks at a chunk before the operation is over, so that they may be
+// delivered then.
+func (c *Call) Together(i int) (err error) {
+	c.Op.together, err = c.Bool(i, "whether chunks may come together")
+	return err
+}
+
+// Tell hands something to the callback at once that is not counted among the chunks.
+func (op *Operation) Tell(x any) {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	op.held = append(op.held, x)
+	op.deliver(time.Now())
+}
+
+// Flush delivers what is held.
+func (op *Operation) Flush() {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	op.deliver(time.Now())
+}
+
+// deliver posts what is held. op.mu is held, so that everything comes in its order.
+func (op *Operation) deliver(now time.Time) {
+	if op.timer != nil {
+		op.timer.Stop()
+	}
+	if len(op.held) == 0 || op.over {
+		return
+	}
+	op.post(op.held, false)
+	op.held = nil
+	op.delivered = now
+}
+
+// end delivers what is held and then the result.
+func (op *Operation) end(result any) {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	op.deliver(time.Now())
+	op.over = true
+	op.post(result, true)
+}
 
 // Room waits, for no longer than patience, until a chunk can be posted without waiting: then, or where ctx has ended, it
 // returns true. Only who posts may ask.
@@ -60,6 +134,7 @@ func (op *Operation) Room(ctx context.Context, patience time.Duration) bool {
 		<-op.credit
 		return true
 	default:
+		op.Flush()
 	}
 	timer := time.NewTimer(patience)
 	defer timer.Stop()

@@ -13,7 +13,6 @@ import (
 type Func struct {
 	Module, Name   string
 	Params, Result string
-	Computes       bool // layers or logits: what takes longer than threads take to hand over
 
 	run func(t *Task, p []uint64) uint64
 }
@@ -25,7 +24,6 @@ func makeImports() []Func {
 	var list []Func
 	for i, f := range abi.Functions() {
 		out := Func{Module: abi.Module, Name: f.Name, Params: strings.Repeat("i", len(f.Params)), Result: resultType(f), run: hostFunction(i, f)}
-		out.Computes = f.Name == abi.Forward || f.Name == abi.ForwardLayer || f.Name == abi.ComputeLogits
 		list = append(list, out)
 	}
 	first := len(list)

@@ -35,11 +35,11 @@ const (
 	kindCancel      = 3 // to the host; no head
 	kindResult      = 4 // from the host, the last of an operation; the body has the buffers that the call wanted back
 	kindError       = 5 // from the host, the last of an operation: bridge.Failure
-	kindChunk       = 6 // from the host, while an operation goes on
+	kindChunk       = 6 // from the host, while an operation goes on: a list of chunks
 )
 
 // version is that of the frames and of the functions behind them. Both sides refuse another one.
-const version = 1
+const version = 2
 
 // hello is how a host begins.
 type hello struct {

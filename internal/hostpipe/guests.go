@@ -80,8 +80,8 @@ func closeSandbox(c *call) (any, error) {
 	return nil, nil
 }
 
-// answer(sandbox, request, logs) lets the guest answer a request, an abi.Request in JSON whose model counts for nothing: its
-// chunks are posted, its result is an ending.
+// answer(sandbox, request, logs, together) lets the guest answer a request, an abi.Request in JSON whose model counts for
+// nothing: its chunks are posted, its result is an ending.
 func answer(c *call) (any, error) {
 	text, err := c.Text(1, "a request in JSON")
 	if err != nil {
@@ -89,6 +89,9 @@ func answer(c *call) (any, error) {
 	}
 	request, err := hostcall.ReadRequest(text)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.Together(3); err != nil {
 		return nil, err
 	}
 	return c.inTurn(0, 2, func(t *turn) (any, error) {

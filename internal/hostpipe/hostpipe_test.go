@@ -186,21 +186,30 @@ func TestStream(t *testing.T) {
 	request := `"{\"prompt\":\"One day\",\"max_tokens\":200,\"ignore_end_of_generation\":true,\"sampling\":{\"temperature\":0,\"seed\":\"0\"}}"`
 	answer := c.start("generate", id+","+request)
 	const window = 64
-	for range window {
-		if f := c.read(); f.kind != kindChunk || f.id != answer {
-			t.Fatalf("kind %d, %s", f.kind, f.head)
+	// count returns how many chunks a frame has.
+	count := func(f frame) int {
+		var list []json.RawMessage
+		if err := json.Unmarshal(f.head, &list); err != nil || f.kind != kindChunk || f.id != answer || len(list) == 0 {
+			t.Fatalf("kind %d, %s: %v", f.kind, f.head, err)
 		}
+		return len(list)
+	}
+	chunks := 0
+	for chunks < window {
+		chunks += count(c.read())
+	}
+	if chunks != window {
+		t.Fatalf("%d chunks, want %d", chunks, window)
 	}
 	// Were there one more, it would come before this answer does.
 	time.Sleep(50 * time.Millisecond)
 	c.must("getModelInfo", id)
 	c.write(kindAcknowledge, answer, window)
-	chunks := window
 	f := c.read()
 	for ; f.kind == kindChunk; f = c.read() {
-		if chunks++; chunks%window == 0 {
-			c.write(kindAcknowledge, answer, window)
-		}
+		n := count(f)
+		chunks += n
+		c.write(kindAcknowledge, answer, n)
 	}
 	if f.kind != kindResult || chunks != 199 && chunks != 200 || !strings.Contains(string(f.head), `"completionTokens":200`) {
 		t.Errorf("%d chunks, then kind %d, %s", chunks, f.kind, f.head)

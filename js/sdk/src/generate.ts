@@ -134,12 +134,22 @@ export interface GuestUse {
  * Answers a prompt, a token at a time. Leaving the loop, or the signal, ends the work within one layer of the model, the
  * prompt's included. The generator's return value is the whole answer.
  */
-export async function* generateStream(
+export function generateStream(
   modelId: number,
   prompt: Prompt,
   options: GenerateOptions & BackendOptions = {},
 ): AsyncGenerator<Chunk, Result, void> {
-  const args = [modelId, request(modelId, prompt, options)]
+  return begin(modelId, prompt, options, false)
+}
+
+/** Begins an answer, whose chunks may come together where nobody looks at them before its end. */
+async function* begin(
+  modelId: number,
+  prompt: Prompt,
+  options: GenerateOptions & BackendOptions,
+  together: boolean,
+): AsyncGenerator<Chunk, Result, void> {
+  const args = [modelId, request(modelId, prompt, options), together]
   const backend = backendOf(options, modelId)
   const stream = new Stream<Chunk, Ending>('generate', args, options.signal, undefined, backend)
   return yield* answer(stream, options)
@@ -185,7 +195,11 @@ export async function generate(
   prompt: Prompt,
   options: GenerateOptions & BackendOptions = {},
 ): Promise<Result> {
-  const stream = generateStream(modelId, prompt, options)
+  return last(begin(modelId, prompt, options, options.onToken === undefined))
+}
+
+/** What a generator returns. */
+export async function last<Result>(stream: AsyncGenerator<unknown, Result, void>): Promise<Result> {
   for (;;) {
     const step = await stream.next()
     if (step.done) return step.value

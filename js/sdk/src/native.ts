@@ -69,7 +69,7 @@ export interface GuestNames {
   globals: string
 }
 
-/** Called with each chunk, and at the end with the result or an error. */
+/** Called with chunks, a list at a time, and at the end with the result or an error. */
 export type OperationCallback = (error: unknown, value: unknown, last: boolean) => void
 
 /** The shape and the sizes of a model. */

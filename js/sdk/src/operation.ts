@@ -5,7 +5,7 @@ import { type Backend, native } from './native.js'
 export type Operations = Pick<Backend, 'start' | 'cancel' | 'acknowledge'>
 
 /**
- * Runs a function of a backend off the event loop. `onTold` is called with what it tells on its way; where that throws, the
+ * Runs a function of a backend off the event loop. `onTold` is called with each thing that it tells on its way; where that throws, the
  * operation ends and the promise is rejected with what was thrown.
  */
 export function run<Result>(
@@ -24,7 +24,7 @@ export function run<Result>(
       (error, value, last) => {
         if (!last) {
           try {
-            if (thrown === undefined) onTold?.(value)
+            if (thrown === undefined) for (const each of value as unknown[]) onTold?.(each)
           } catch (error) {
             thrown = { error }
             cancel()
@@ -75,8 +75,7 @@ export class Stream<Chunk, Result> implements AsyncGenerator<Chunk, Result, void
       name,
       (error, value, last) => {
         if (!last) {
-          if (aside?.(value)) return
-          this.#chunks.push(value as Chunk)
+          for (const each of value as unknown[]) if (!aside?.(each)) this.#chunks.push(each as Chunk)
         } else {
           this.#end = error === undefined ? { result: value as Result } : { error }
           signal?.removeEventListener('abort', this.#cancel)

@@ -10,6 +10,7 @@ import {
   type Ending,
   type GenerateOptions,
   type GuestUse,
+  last,
   type Prompt,
   type Result,
   request,
@@ -92,12 +93,20 @@ export class Realm implements AsyncDisposable {
   }
 
   /** Answers a prompt, a token at a time, as generateStream of the package does. */
-  async *generateStream(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<Chunk, SandboxResult, void> {
-    if (this.#host !== undefined) return yield* this.#host.generateStream(prompt, options)
+  generateStream(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<Chunk, SandboxResult, void> {
+    return this.#answer(prompt, options, false)
+  }
+
+  async *#answer(
+    prompt: Prompt,
+    options: GenerateOptions,
+    together: boolean,
+  ): AsyncGenerator<Chunk, SandboxResult, void> {
+    if (this.#host !== undefined) return yield* this.#host.answer(prompt, options, together)
     const text = () => request(this.#options.model, prompt, options)
     const ask = (sandbox: number, logs: boolean) => native.requestAnswer(sandbox, text(), logs)
     const read = (stream: Stream<Chunk, Ending>) => answer(stream, options)
-    return (yield* this.#ask(ask, options.signal, read)) as SandboxResult
+    return (yield* this.#ask(ask, options.signal, read, together)) as SandboxResult
   }
 
   /**
@@ -124,6 +133,7 @@ export class Realm implements AsyncDisposable {
     ask: (sandbox: number, logs: boolean) => number,
     signal: AbortSignal | undefined,
     read: (stream: Stream<Step, End>) => AsyncGenerator<Out, Result, void>,
+    together = false,
   ): AsyncGenerator<Out, Result, void> {
     const { onLog } = this.#options
     const { sandbox, worker } = await this.#opened
@@ -135,7 +145,7 @@ export class Realm implements AsyncDisposable {
       if (log !== undefined) onLog?.(log)
       return log !== undefined
     }
-    const stream = new Stream<Step, End>('answer', [number], signal, aside)
+    const stream = new Stream<Step, End>('answer', [number, together], signal, aside)
     if (this.#answers++ === 0) worker.ref()
     worker.postMessage(number)
     try {
@@ -148,11 +158,7 @@ export class Realm implements AsyncDisposable {
 
   /** Answers a prompt. `onToken` is told of the answer as it comes. */
   async generate(prompt: Prompt, options: GenerateOptions = {}): Promise<SandboxResult> {
-    const stream = this.generateStream(prompt, options)
-    for (;;) {
-      const step = await stream.next()
-      if (step.done) return step.value
-    }
+    return last(this.#answer(prompt, options, options.onToken === undefined))
   }
 
   /** Ends what is in progress with `REALM_CLOSED`, and the thread. It may be called again. */
@@ -185,7 +191,9 @@ export class Realm implements AsyncDisposable {
       throw this.#closed
     }
     const workerData: ThreadData = { sandbox, model, guest: module, check: !checked.done }
-    const worker = new Worker(files.thread, { workerData, env: {}, execArgv: [], name: 'realm' })
+    const { REALM_ADDON } = process.env // the thread must load the addon that this one has
+    const env = REALM_ADDON === undefined ? {} : { REALM_ADDON }
+    const worker = new Worker(files.thread, { workerData, env, execArgv: [], name: 'realm' })
     this.#worker = worker
     worker.once('error', (cause) => {
       this.#end(new RealmError('REALM_INTERNAL', `realm: the sandbox's thread failed: ${cause.message}`, { cause }))

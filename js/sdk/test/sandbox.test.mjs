@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { generate, generateStream, Realm, RealmError, removeModel, storeModel } from '@realm-ai/sdk'
 import { command, long, needsReal, real, tiny } from './models.mjs'
@@ -208,4 +212,24 @@ test('the command line gives the same tokens for the same fuel', needsReal, asyn
     }
   })
   removeModel(id)
+})
+
+test('a sandbox has the addon that REALM_ADDON names', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'realm-addon-'))
+  try {
+    const copy = join(folder, 'index.node')
+    copyFileSync(fileURLToPath(new URL('../native/index.node', import.meta.url)), copy)
+    const program = `
+      import { Realm, storeModel } from '@realm-ai/sdk'
+      const realm = new Realm({ model: storeModel(process.argv[1]) })
+      console.log((await realm.generate('One day', ${JSON.stringify(greedy)})).tokens.length)
+      await realm.close()`
+    const cwd = fileURLToPath(new URL('.', import.meta.url))
+    const env = { ...process.env, REALM_ADDON: copy, REALM_BACKEND: 'addon' }
+    const args = ['--input-type=module', '-e', program, tiny]
+    const { stdout } = await promisify(execFile)(process.execPath, args, { cwd, env })
+    assert.equal(stdout, '24\n')
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })

@@ -1,7 +1,7 @@
 // The frames that a host process speaks: internal/hostpipe/frame.go has the layout, and the heads of each kind.
 
 /** The version of the frames, which the host's first one has too. */
-export const version = 1
+export const version = 2
 
 export const kinds = { hello: 0, call: 1, acknowledge: 2, cancel: 3, result: 4, error: 5, chunk: 6 } as const
 

@@ -24,9 +24,13 @@ export class HostSandbox {
     this.#opened.catch(() => {}) // who asks for an answer is told
   }
 
-  async *generateStream(prompt: Prompt, options: GenerateOptions): AsyncGenerator<Chunk, SandboxResult, void> {
+  async *answer(
+    prompt: Prompt,
+    options: GenerateOptions,
+    together: boolean,
+  ): AsyncGenerator<Chunk, SandboxResult, void> {
     const text = request(this.#options.model, prompt, options)
-    const stream = await this.#ask<Chunk, Ending>('answer', [text], options.signal)
+    const stream = await this.#ask<Chunk, Ending>('answer', [text], options.signal, together)
     return (yield* answer(stream, options)) as SandboxResult
   }
 
@@ -39,7 +43,12 @@ export class HostSandbox {
     return (yield* stream) as RequestResult<Answer>
   }
 
-  async #ask<Step, End>(name: string, args: unknown[], signal: AbortSignal | undefined): Promise<Stream<Step, End>> {
+  async #ask<Step, End>(
+    name: string,
+    args: unknown[],
+    signal: AbortSignal | undefined,
+    together = false,
+  ): Promise<Stream<Step, End>> {
     const { onLog } = this.#options
     const { sandbox, host } = await this.#current()
     if (signal?.aborted) throw aborted(signal)
@@ -48,7 +57,8 @@ export class HostSandbox {
       if (log !== undefined) onLog?.(log)
       return log !== undefined
     }
-    return new Stream(name, [sandbox, ...args, onLog !== undefined], signal, aside, on(this.#backend, host))
+    const all = [sandbox, ...args, onLog !== undefined, together]
+    return new Stream(name, all, signal, aside, on(this.#backend, host))
   }
 
   async close(): Promise<void> {
