@@ -57,6 +57,8 @@ type schedule struct {
 	chunk    int           // prompt tokens of a short turn, as adapt has found; 0 at first
 	pace     time.Duration // of a prompt token in one layer of a long turn; 0 at first
 	inner    time.Duration // what short turns took within the long one
+	respite  time.Duration // what the last of them took
+	resumed  time.Time     // and when the long one went on after it
 
 	short, long turn
 }
@@ -100,6 +102,8 @@ const (
 	firstChunk, minChunk, maxChunk = 16, 16, 512
 	// layerTime is how long a layer of a long turn should take: who comes meanwhile waits for half of it at the most.
 	layerTime = 80 * time.Millisecond
+	// mostRespite is how long a long turn goes on at the most before others are served again, but for a part of a layer.
+	mostRespite = 40 * time.Millisecond
 	// maxLong is the most tokens of a long turn. More would be no faster, and take more memory.
 	maxLong = 256
 	// firstLong bounds the multiply-adds of a layer of a long turn before one was measured: milliseconds with assembly.
@@ -226,9 +230,13 @@ func (q *schedule) finish(t *turn) {
 	t.parts = t.parts[:0]
 }
 
-// between serves those who came during a long turn with a short one.
+// between serves those who came during a long turn with a short one. In between the long turn gets as much time as a short
+// one takes, or its sessions would wait until the others need nothing any more.
 func (e *Engine) between() {
 	q := &e.schedule
+	if time.Since(q.resumed) < min(q.respite, mostRespite) {
+		return
+	}
 	q.mu.Lock()
 	if len(q.queue) == 0 {
 		q.mu.Unlock()
@@ -238,7 +246,9 @@ func (e *Engine) between() {
 	q.mu.Unlock()
 	start := time.Now()
 	e.run(&q.short)
-	q.inner += time.Since(start)
+	q.resumed = time.Now()
+	q.respite = q.resumed.Sub(start)
+	q.inner += q.respite
 	q.mu.Lock()
 	q.finish(&q.short)
 	q.mu.Unlock()
@@ -389,7 +399,7 @@ func (e *Engine) run(t *turn) {
 	start := time.Now()
 	var err error
 	if t == &q.long {
-		q.inner = 0
+		q.inner, q.respite = 0, 0
 		err = t.state.Forward(&t.live, t.tokens, t.segments, t.want, logits)
 		if err == nil && (q.pace == 0 || len(t.tokens) >= e.longTokens()/2) { // a short prompt says little of long ones
 			q.pace = (time.Since(start) - q.inner) / time.Duration(len(t.tokens)*e.Model.Config.Layers)

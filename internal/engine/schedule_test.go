@@ -171,6 +171,37 @@ func TestLongTurn(t *testing.T) {
 	}
 }
 
+// TestLongTurnGoesOn holds short turns within a long one to leaving it as much time as they take: with answers that always
+// have another token to compute, it would not end before they do.
+func TestLongTurnGoesOn(t *testing.T) {
+	e, _ := newEngine(t, "tiny-llama-q4_k", Options{})
+	text := encode(t, e, story)
+	q := &e.schedule
+	calls, served := 0, 0
+	q.long.state.Between = func() {
+		waiting := newSession(t, e)
+		st := &step{s: waiting, ctx: stopping{t.Context(), waiting}, tokens: text[:1], wake: make(chan bool, 1)}
+		q.mu.Lock()
+		q.queue = append(q.queue, st)
+		q.mu.Unlock()
+		if calls++; calls > 1 {
+			q.resumed, q.respite = time.Now(), time.Hour
+		}
+		e.between()
+		q.mu.Lock()
+		served += 1 - len(q.queue)
+		clear(q.queue)
+		q.queue = q.queue[:0]
+		q.mu.Unlock()
+	}
+	if _, err := newSession(t, e).Forward(t.Context(), text, 0); err != nil {
+		t.Fatal(err)
+	}
+	if calls < 3 || served != 1 {
+		t.Errorf("%d short turns in %d parts of layers, want the first alone", served, calls)
+	}
+}
+
 // TestBatchedSessions runs sessions in step with one another, which is when they meet in batches, and fails some of
 // them in the middle.
 func TestBatchedSessions(t *testing.T) {
