@@ -49,7 +49,7 @@ guest: ## build the guest that ships: build/realm-guest.wasm
 	GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build $(GOBUILD) -buildmode=c-shared -o build/realm-guest.wasm ./cmd/realm-guest
 
 node: build sdk ## build the Node package with its native parts: js/sdk
-	$(NODE) build $(GOBUILD) -tags node_addon -buildmode=c-shared -o build/node/index.node ./cmd/realm-node
+	$(NODE) build $(GOBUILD) -tags node_addon,nofetch -buildmode=c-shared -o build/node/index.node ./cmd/realm-node
 	cp build/node/index.node js/sdk/native/
 	mkdir -p js/sdk/native/bin && cp build/realm js/sdk/native/bin/realm$(EXE)
 
@@ -115,7 +115,7 @@ lint: js/node_modules/.package-lock.json ## formatting, vet for each platform, s
 	GOOS=darwin GOARCH=arm64 go vet ./...
 	GOOS=windows GOARCH=amd64 go vet ./...
 	GOOS=windows GOARCH=arm64 go vet ./internal/cpu ./internal/kernel
-	$(NODE) vet -tags node_addon ./cmd/realm-node
+	$(NODE) vet -tags node_addon,nofetch ./cmd/realm-node
 	GOOS=wasip1 GOARCH=wasm go vet ./guest/... ./cmd/realm-guest ./examples/...
 	$(TOOL) staticcheck ./...
 	$(NPM) run check

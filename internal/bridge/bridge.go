@@ -24,6 +24,7 @@ func Functions() []Function {
 	return []Function{
 		{"storeModel", storeModel},
 		{"loadModel", loadModel},
+		{"pullModel", pullModel},
 		{"getModelInfo", getModelInfo},
 		{"getTensor", getTensor},
 		{"tensorLength", tensorLength},

@@ -77,11 +77,25 @@ type loaded struct {
 	Path string `json:"path"`
 }
 
-// loadModel(name, offline, update) stores the model of a name that realm.Pull takes, which it fetches where need be, and returns its
-// id and the path of its file. It is an operation: it tells of the download as it goes on.
+// loadModel(name, offline, update) stores the model of a name that realm.Pull takes, which it fetches where need be, and returns
+// its id and the path of its file. It is an operation: it tells of the download as it goes on.
 func loadModel(c *Call) (any, error) {
+	path, err := pullModel(c)
+	if err != nil {
+		return nil, err
+	}
+	id, err := Models().StoreFile(c.Op.Context, path.(string))
+	if err != nil {
+		return nil, err
+	}
+	return loaded{id, path.(string)}, nil
+}
+
+// pullModel(name, offline, update) is loadModel without storing the model: it returns the path of its file. The addon, which
+// fetches nothing, fails with CodeUnsupported where the model is not on this machine.
+func pullModel(c *Call) (any, error) {
 	if c.Op == nil {
-		return nil, &realm.Error{Code: realm.CodeInvalidArgument, Msg: "realm: loadModel: is an operation: begin it with start"}
+		return nil, &realm.Error{Code: realm.CodeInvalidArgument, Msg: "realm: " + c.Name + ": is an operation: begin it with start"}
 	}
 	name, err := c.Text(0, "a model's name or path")
 	if err != nil {
@@ -98,12 +112,5 @@ func loadModel(c *Call) (any, error) {
 	r := &reporter{tell: c.Op.Tell}
 	path, err := realm.Pull(c.Op.Context, name, realm.PullOptions{Offline: offline, Update: update, Progress: r.progress})
 	r.end()
-	if err != nil {
-		return nil, err
-	}
-	id, err := Models().StoreFile(c.Op.Context, path)
-	if err != nil {
-		return nil, err
-	}
-	return loaded{id, path}, nil
+	return path, err
 }

@@ -50,6 +50,19 @@ type keptFile struct {
 	fetched
 }
 
+// fetched is what is known of a file that came, or of the first bytes of one.
+type fetched struct {
+	URL      string `json:"url"` // that ETag and Modified are of
+	ETag     string `json:"etag,omitempty"`
+	Modified string `json:"modified,omitempty"`
+	Size     int64  `json:"size"` // -1 if not known
+	SHA256   string `json:"sha256,omitempty"`
+	Done     bool   `json:"done,omitempty"` // it is all there, and SHA256 was computed from it
+}
+
+// partSuffix ends the names of files that are not all there.
+const partSuffix = ".part"
+
 // Model is a model in the cache, or what an interrupted download left of one.
 type Model struct {
 	Name   string

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,22 +14,40 @@ import (
 // maxParts is how many parts of a split model are fetched: as many as gguf opens.
 const maxParts = 1024
 
-// splitEnd is how the name of a part ends, as llama.cpp's gguf-split writes it.
-var splitEnd = regexp.MustCompile(`-(\d{5})-of-(\d{5})\.gguf$`)
+// splitName cuts the name of a part in what is before its end, its number and how many parts there are, all as they are
+// written, or reports false. Parts end as llama.cpp's gguf-split writes it: -00001-of-00003.gguf.
+func splitName(p string) (before, number, count string, ok bool) {
+	const of, extension, digits = "-of-", ".gguf", 5
+	rest, ok := strings.CutSuffix(p, extension)
+	before, end, length := rest, "", 1+digits+len(of)+digits
+	if i := len(rest) - length; ok && i >= 0 {
+		before, end = rest[:i], rest[i:]
+	}
+	if end == "" || end[0] != '-' || end[1+digits:1+digits+len(of)] != of {
+		return "", "", "", false
+	}
+	number, count = end[1:1+digits], end[length-digits:]
+	isNumber := func(text string) bool { return strings.Trim(text, "0123456789") == "" }
+	return before, number, count, isNumber(number) && isNumber(count)
+}
 
 // splitParts is how many parts a model has, 1 for one that is not split.
 func splitParts(p string) int {
-	m := splitEnd.FindStringSubmatch(p)
-	if m == nil {
+	_, _, count, ok := splitName(p)
+	if !ok {
 		return 1
 	}
-	n, _ := strconv.Atoi(m[2])
+	n, _ := strconv.Atoi(count)
 	return max(n, 1)
 }
 
 // part is the name of part i, counted from 1, of the model that p is a part of.
 func part(p string, i int) string {
-	return splitEnd.ReplaceAllString(p, fmt.Sprintf("-%05d-of-$2.gguf", i))
+	before, _, count, ok := splitName(p)
+	if !ok {
+		return p
+	}
+	return fmt.Sprintf("%s-%05d-of-%s.gguf", before, i, count)
 }
 
 func firstPart(p string) string { return part(p, 1) }
@@ -38,8 +55,8 @@ func firstPart(p string) string { return part(p, 1) }
 // stem is a file's name without what every part of every model has.
 func stem(p string) string {
 	base := path.Base(p)
-	if splitEnd.MatchString(base) {
-		return splitEnd.ReplaceAllString(base, "")
+	if before, _, _, ok := splitName(base); ok {
+		return before
 	}
 	return base[:len(base)-len(path.Ext(base))]
 }

@@ -1,3 +1,5 @@
+//go:build !nofetch
+
 package hub
 
 import (
@@ -29,16 +31,6 @@ type remote struct {
 	sha256 string     // in hexadecimal; empty if not known
 }
 
-// fetched is what is known of a file that came, or of the first bytes of one.
-type fetched struct {
-	URL      string `json:"url"` // that ETag and Modified are of
-	ETag     string `json:"etag,omitempty"`
-	Modified string `json:"modified,omitempty"`
-	Size     int64  `json:"size"` // -1 if not known
-	SHA256   string `json:"sha256,omitempty"`
-	Done     bool   `json:"done,omitempty"` // it is all there, and SHA256 was computed from it
-}
-
 // validator is what a server compares for If-Range, empty if there is nothing. A weak entity tag would not do:
 // https://datatracker.ietf.org/doc/html/rfc9110#section-13.1.5.
 func (s *fetched) validator() string {
@@ -50,9 +42,6 @@ func (s *fetched) validator() string {
 
 // errChanged is in errors that mean that what comes is not what was announced.
 var errChanged = errors.New("the file changed, or what was said of it is wrong")
-
-// partSuffix ends the names of files that are not all there.
-const partSuffix = ".part"
 
 // download is a file on its way.
 type download struct {

@@ -414,3 +414,28 @@ func TestPages(t *testing.T) {
 		t.Errorf("a page without an end: %v", err)
 	}
 }
+
+func TestSplitName(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		parts int
+		third string
+	}{
+		{"m-00001-of-00004.gguf", 4, "m-00003-of-00004.gguf"},
+		{"a/b.c-00002-of-00009.gguf", 9, "a/b.c-00003-of-00009.gguf"},
+		{"-00001-of-00002.gguf", 2, "-00003-of-00002.gguf"},
+		{"m-00001-of-00000.gguf", 1, "m-00003-of-00000.gguf"},
+		{"m.gguf", 1, "m.gguf"},
+		{"00001-of-00002.gguf", 1, "00001-of-00002.gguf"},
+		{"m_00001-of-00002.gguf", 1, "m_00001-of-00002.gguf"},
+		{"m-0001-of-00002.gguf", 1, "m-0001-of-00002.gguf"},
+		{"m-00001-of-0002x.gguf", 1, "m-00001-of-0002x.gguf"},
+		{"m-00001-of-00002.GGUF", 1, "m-00001-of-00002.GGUF"},
+		{"m-00001-of-00002", 1, "m-00001-of-00002"},
+		{"", 1, ""},
+	} {
+		if n, third := splitParts(c.name), part(c.name, 3); n != c.parts || third != c.third {
+			t.Errorf("%q: %d parts, the third %q, want %d and %q", c.name, n, third, c.parts, c.third)
+		}
+	}
+}

@@ -62,3 +62,10 @@ func (l *lock) release(remove bool) {
 	}
 	_ = l.f.Close()
 }
+
+func contextError(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return errs.Errorf(errs.DeadlineExceeded, "%w", ctx.Err())
+	}
+	return errs.Errorf(errs.Canceled, "%w", ctx.Err())
+}

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"net/url"
+	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -165,3 +166,25 @@ func safeFile(name string) bool {
 }
 
 func isGGUF(p string) bool { return strings.HasSuffix(strings.ToLower(p), ".gguf") }
+
+// defaultEndpoint is the Hugging Face hub, whose HTTP API others have too. HF_ENDPOINT names another.
+const defaultEndpoint = "https://huggingface.co"
+
+// hubAddress is where the hub is.
+func hubAddress() (*url.URL, error) { return address("HF_ENDPOINT", defaultEndpoint) }
+
+// address reads a server's address from the environment.
+func address(variable, fallback string) (*url.URL, error) {
+	text := os.Getenv(variable)
+	if text == "" {
+		text = fallback
+	}
+	if text == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(strings.TrimRight(text, "/"))
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil || u.RawQuery != "" {
+		return nil, errs.Errorf(errs.InvalidArgument, "hub: %s: want the address of a server, such as %s", variable, defaultEndpoint)
+	}
+	return u, nil
+}

@@ -1,3 +1,5 @@
+//go:build !nofetch
+
 package hub
 
 import (
@@ -16,9 +18,6 @@ import (
 
 	"github.com/realm-ai/realm/internal/errs"
 )
-
-// defaultEndpoint is the Hugging Face hub, whose HTTP API others have too. HF_ENDPOINT names another.
-const defaultEndpoint = "https://huggingface.co"
 
 const (
 	maxRedirects = 10
@@ -43,7 +42,7 @@ func newClient() (*client, error) {
 		pause: func(attempt int) time.Duration { return time.Second << (attempt - 1) },
 	}
 	var err error
-	if c.endpoint, err = address("HF_ENDPOINT", defaultEndpoint); err != nil {
+	if c.endpoint, err = hubAddress(); err != nil {
 		return nil, err
 	}
 	if c.mirror, err = address("REALM_MIRROR", ""); err != nil {
@@ -65,22 +64,6 @@ func (c *client) connect() *client {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return c
-}
-
-// address reads a server's address from the environment.
-func address(variable, fallback string) (*url.URL, error) {
-	text := os.Getenv(variable)
-	if text == "" {
-		text = fallback
-	}
-	if text == "" {
-		return nil, nil
-	}
-	u, err := url.Parse(strings.TrimRight(text, "/"))
-	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil || u.RawQuery != "" {
-		return nil, errs.Errorf(errs.InvalidArgument, "hub: %s: want the address of a server, such as %s", variable, defaultEndpoint)
-	}
-	return u, nil
 }
 
 // failure is why an attempt failed.
@@ -308,11 +291,4 @@ func (c *client) persist(ctx context.Context, try func() (advanced bool, f *fail
 			return contextError(ctx)
 		}
 	}
-}
-
-func contextError(ctx context.Context) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return errs.Errorf(errs.DeadlineExceeded, "%w", ctx.Err())
-	}
-	return errs.Errorf(errs.Canceled, "%w", ctx.Err())
 }

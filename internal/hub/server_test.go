@@ -295,6 +295,11 @@ func wantSound(t testing.TB, dir string, good ...[]byte) {
 	}
 }
 
+// pull is Pull with this client.
+func (c *client) pull(ctx context.Context, text string, o Options) (string, error) {
+	return pullFrom(ctx, text, c.endpoint, o, c.fetch)
+}
+
 func pull(c *client, name string) (string, error) {
 	return c.pull(context.Background(), name, Options{})
 }

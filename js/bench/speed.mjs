@@ -1,5 +1,6 @@
 // Decode speed in Node over that of the engine alone, which is `realm run --native` in a process of its own, and that of
-// eight sandboxes at once over one's. All take turns; the figures are medians of rounds. After `make build node`:
+// eight sandboxes at once over one's. All take turns; speeds are medians of rounds, and shares medians of those of each
+// round, since a machine's speed changes from one to the next. After `make node`:
 //
 //     node js/bench/speed.mjs MODEL.gguf [TOKENS [ROUNDS]]
 import { execFileSync } from 'node:child_process'
@@ -68,10 +69,12 @@ for (let round = 0; round < Number(rounds); round++) {
 }
 await Promise.all(realms.map((each) => each.close()))
 
-const median = (name) => figures[name].sort((a, b) => a - b)[figures[name].length >> 1]
+const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1]
 for (const [name, list] of Object.entries(figures)) {
-  console.log(name.padEnd(16), median(name).toFixed(1).padStart(8), 'tokens/s', list.map((x) => x.toFixed(1)).join(' '))
+  const all = list.map((x) => x.toFixed(1)).join(' ')
+  console.log(name.padEnd(16), median(list).toFixed(1).padStart(8), 'tokens/s', all)
 }
-const share = (name, of) => `${((100 * median(name)) / median(of)).toFixed(1)}%`
+const over = (name, of) => median(figures[name].map((x, round) => x / figures[of][round]))
+const share = (name, of) => `${(100 * over(name, of)).toFixed(1)}%`
 console.log(`generateStream ${share('generateStream', 'engine')} of the engine, Realm ${share('Realm', 'engine')},`)
-console.log(`eight Realms ${(median('eight Realms') / median('one Realm')).toFixed(2)} times one`)
+console.log(`eight Realms ${over('eight Realms', 'one Realm').toFixed(2)} times one`)

@@ -28,7 +28,7 @@ type program struct {
 var programs = map[string]program{
 	"command": {"./cmd/realm", []string{"CGO_ENABLED=0"}, ""},
 	"guest":   {"./cmd/realm-guest", []string{"CGO_ENABLED=0", "GOOS=wasip1", "GOARCH=wasm"}, ""},
-	"addon":   {"./cmd/realm-node", []string{"CGO_ENABLED=1"}, "node_addon"},
+	"addon":   {"./cmd/realm-node", []string{"CGO_ENABLED=1"}, "node_addon,nofetch"},
 }
 
 // module is work of others in a program.

@@ -1,6 +1,9 @@
 import { type BackendOptions, backendOf, settle } from './backend.js'
+import { RealmError } from './errors.js'
 import type { Abortable } from './models.js'
+import { native } from './native.js'
 import { run } from './operation.js'
+import { Errand } from './process/errand.js'
 
 /** How far the download of a model is. */
 export interface LoadProgress {
@@ -53,9 +56,22 @@ export async function loadModel(uriOrPath: string, options: LoadOptions = {}): P
     const { bytes, total } = value as { bytes: number; total: number }
     onProgress?.(pace.progress(bytes, total, performance.now()))
   }
-  const args = [uriOrPath, offline, update]
-  const { id } = await run<{ id: number }>('loadModel', args, signal, onTold, backendOf(options))
+  const backend = backendOf(options)
+  const args: unknown[] = [uriOrPath, offline, update]
+  // The addon has no HTTP client: what it does not find on this machine, a process of its own fetches.
+  if (backend === native) args.splice(0, 3, await pull(args, signal, onTold))
+  const { id } = await run<{ id: number }>('loadModel', args, signal, onTold, backend)
   return settle(id, options)
+}
+
+/** The path of a model's file, which is fetched where need be. */
+async function pull(args: unknown[], signal: AbortSignal | undefined, onTold: (value: unknown) => void) {
+  try {
+    return await run<string>('pullModel', args, signal, onTold)
+  } catch (error) {
+    if (!(error instanceof RealmError && error.code === 'REALM_UNSUPPORTED')) throw error
+  }
+  return run<string>('pullModel', args, signal, onTold, new Errand())
 }
 
 /** Over how many milliseconds speed is measured. */
