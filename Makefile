@@ -92,6 +92,8 @@ else
 	$(NEON) -run 'SessionBits|RealModelGolden|Allocates' ./internal/engine
 endif
 
+# What comes and goes at random does so for a minute.
+ci: export REALM_SOAK ?= 60
 ci: check test test-neon ## what must pass before a change lands: check, test, the race detector, other kernels, fuzzing, a release
 	@REALM_MODEL=$$($(FETCHMODEL) -optional) && export REALM_MODEL && set -x && go test -race -short $(RACE) && \
 	for set in generic avx2 avx512; do REALM_CPU=$$set go test -count=1 ./internal/kernel ./internal/engine || exit 1; done && go test -tags purego ./internal/cpu ./internal/kernel
@@ -122,7 +124,7 @@ lint: js/node_modules/.package-lock.json ## formatting, vet for each platform, s
 	cd tools && go tool staticcheck ./...
 
 # INSTALL takes flags, such as --rounds 3; the packages are those of make release, or of the last make test-node.
-bench-install: ## bytes installed and time to the first token beside node-llama-cpp's and transformers.js's, which npm fetches
+bench-install: ## size, time to the first token, speed and memory beside node-llama-cpp and transformers.js, which npm fetches
 	@model=$$($(FETCHMODEL)) && set -x && node js/bench/install.mjs $(INSTALL) "$$model"
 
 release: sdk ## build/release: archives, npm packages, checksums and a bill of materials; PLATFORMS=all, host or names
