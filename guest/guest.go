@@ -73,7 +73,24 @@ func prepare(id uint32) int32 {
 	if err == nil {
 		_, err = m.Template()
 	}
+	if err == nil {
+		err = m.rehearse()
+	}
 	return abi.ErrorResult(err)
+}
+
+// rehearse reads a request and writes a result as a request does, for what encoding/json finds out about their types when it
+// first meets them, and the tokenizer's room: requests start from what is there afterwards.
+func (m *Model) rehearse() error {
+	r, err := ParseRequest([]byte(`{"model":0,"prompt":"a b","max_tokens":1,"sampling":{"temperature":1,"seed":"0"},"stop":["a"]}`))
+	if err != nil {
+		return err
+	}
+	if _, err := m.Prompt(r); err != nil {
+		return err
+	}
+	_, err = json.Marshal(&Result{Tokens: []int32{0}, FinishReason: "length"})
+	return err
 }
 
 // EmitText hands text of the answer to the embedder.
