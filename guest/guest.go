@@ -74,23 +74,20 @@ func prepare(id uint32) int32 {
 		_, err = m.Template()
 	}
 	if err == nil {
-		err = m.rehearse()
+		m.rehearse()
 	}
 	return abi.ErrorResult(err)
 }
 
 // rehearse reads a request and writes a result as a request does, for what encoding/json finds out about their types when it
-// first meets them, and the tokenizer's room: requests start from what is there afterwards.
-func (m *Model) rehearse() error {
+// first meets them, and the tokenizer's room: requests start from what is there afterwards. What fails here, such as a
+// vocabulary without these letters, is for the requests that it concerns to report.
+func (m *Model) rehearse() {
 	r, err := ParseRequest([]byte(`{"model":0,"prompt":"a b","max_tokens":1,"sampling":{"temperature":1,"seed":"0"},"stop":["a"]}`))
-	if err != nil {
-		return err
+	if err == nil {
+		_, _ = m.Prompt(r)
 	}
-	if _, err := m.Prompt(r); err != nil {
-		return err
-	}
-	_, err = json.Marshal(&Result{Tokens: []int32{0}, FinishReason: "length"})
-	return err
+	_, _ = json.Marshal(&Result{Tokens: []int32{0}, FinishReason: "length"})
 }
 
 // EmitText hands text of the answer to the embedder.

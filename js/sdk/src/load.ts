@@ -57,9 +57,9 @@ export async function loadModel(uriOrPath: string, options: LoadOptions = {}): P
     onProgress?.(pace.progress(bytes, total, performance.now()))
   }
   const backend = backendOf(options)
-  const args: unknown[] = [uriOrPath, offline, update]
+  const asked = [uriOrPath, offline, update]
   // The addon has no HTTP client: what it does not find on this machine, a process of its own fetches.
-  if (backend === native) args.splice(0, 3, await pull(args, signal, onTold))
+  const args = backend === native ? [await pull(asked, signal, onTold)] : asked
   const { id } = await run<{ id: number }>('loadModel', args, signal, onTold, backend)
   return settle(id, options)
 }

@@ -5,8 +5,8 @@ import { type Backend, native } from './native.js'
 export type Operations = Pick<Backend, 'start' | 'cancel' | 'acknowledge'>
 
 /**
- * Runs a function of a backend off the event loop. `onTold` is called with each thing that it tells on its way; where that throws, the
- * operation ends and the promise is rejected with what was thrown.
+ * Runs a function of a backend off the event loop. `onTold` is called with each thing that it tells on its way; where that
+ * throws, the operation ends and the promise is rejected with what was thrown.
  */
 export function run<Result>(
   name: string,
