@@ -43,17 +43,17 @@ func (t table) start(hash uint64) probe {
 	return probe{slot: uint32(hash >> (64 - bits.Len(uint(len(t)-1)))), tag: uint32(hash) &^ maxRows}
 }
 
-// next returns the next row that may have the key, -1 if there is none.
-func (t table) next(p *probe) int {
+// next returns the next row that may have the key, -1 if there is none, and the walk from there on.
+func (t table) next(p probe) (int, probe) {
 	mask := uint32(len(t) - 1)
 	for {
 		entry := t[p.slot&mask]
 		if entry == 0 {
-			return -1
+			return -1, p
 		}
 		p.slot++
 		if entry&^maxRows == p.tag {
-			return int(entry&maxRows) - 1
+			return int(entry&maxRows) - 1, p
 		}
 	}
 }

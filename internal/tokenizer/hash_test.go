@@ -21,7 +21,8 @@ func TestTable(t *testing.T) {
 	for row := range n + 1000 {
 		p, found := table.start(hashPair(int32(row/300), int32(row%300))), false
 		for {
-			candidate := table.next(&p)
+			var candidate int
+			candidate, p = table.next(p)
 			if candidate < 0 {
 				break
 			}

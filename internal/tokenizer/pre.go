@@ -22,7 +22,7 @@ var (
 	gpt2Passes      = []splitter{gpt2Words}
 	llama3Passes    = []splitter{llama3Words}
 	qwen2Passes     = []splitter{qwen2Words}
-	starcoderPasses = []splitter{search(singles(isNumber)), gpt2Words}
+	starcoderPasses = []splitter{search(isNumber, singles(isNumber)), gpt2Words}
 )
 
 // preRules are the pre-tokenizers that Realm has. llama.cpp's table of names is in llama_vocab::impl::load.
@@ -30,7 +30,7 @@ var preRules = []preRule{
 	{
 		names: []string{"default", ""},
 		passes: []splitter{
-			search(defaultPunct), gpt2Words, search(runs(isNumber)), search(threeDigits),
+			search(isPunct|isSymbol, defaultPunct), gpt2Words, search(isNumber, runs(isNumber)), search(isNumber, threeDigits),
 		},
 	},
 	{
@@ -62,21 +62,21 @@ var preRules = []preRule{
 	{names: []string{"smollm", "command-r"}, passes: starcoderPasses, keepSpaces: true},
 	{
 		names:  []string{"falcon"},
-		passes: []splitter{search(falconPunct), gpt2Words, search(threeDigits)},
+		passes: []splitter{search(isPunct|isSymbol, falconPunct), gpt2Words, search(isNumber, threeDigits)},
 	},
 	{
 		names: []string{"deepseek-llm"},
 		passes: []splitter{
-			search(lineBreaks), search(spaceRangeRuns(deepseekLetters)), search(spaceRangeRuns(deepseekPunct)),
-			trailingSpaces, search(rangeRuns(deepseekEastAsian)), search(runs(isNumber)),
+			search(isSpace, lineBreaks), search(0, spaceRangeRuns(deepseekLetters)), search(0, spaceRangeRuns(deepseekPunct)),
+			trailingSpaces, search(0, rangeRuns(deepseekEastAsian)), search(isNumber, runs(isNumber)),
 		},
 		keepSpaces: true,
 	},
 	{
 		names: []string{"deepseek-coder"},
 		passes: []splitter{
-			search(lineBreaks), search(spaceRuns(isLetter)), search(spaceRuns(isPunct)),
-			search(rangeRuns(deepseekEastAsian)), search(singles(isNumber)),
+			search(isSpace, lineBreaks), search(isSpace|isLetter, spaceRuns(isLetter)), search(isSpace|isPunct, spaceRuns(isPunct)),
+			search(0, rangeRuns(deepseekEastAsian)), search(isNumber, singles(isNumber)),
 		},
 		keepSpaces: true,
 	},

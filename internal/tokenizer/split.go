@@ -12,8 +12,15 @@ type splitter func(s string) int
 // runOf returns where the run of characters of the given classes that starts at s[i] ends.
 func runOf(s string, i int, bits class) int {
 	for i < len(s) {
-		c, n := classAt(s, i)
-		if !c.is(bits) {
+		if b := s[i]; b < 0x80 {
+			if !asciiClass[b].is(bits) {
+				break
+			}
+			i++
+			continue
+		}
+		r, n := runeAt(s, i)
+		if !classOf(r).is(bits) {
 			break
 		}
 		i += n
@@ -24,8 +31,15 @@ func runOf(s string, i int, bits class) int {
 // runOfOthers returns where the run of characters of other than the given classes that starts at s[i] ends.
 func runOfOthers(s string, i int, bits class) int {
 	for i < len(s) {
-		c, n := classAt(s, i)
-		if c.is(bits) {
+		if b := s[i]; b < 0x80 {
+			if asciiClass[b].is(bits) {
+				break
+			}
+			i++
+			continue
+		}
+		r, n := runeAt(s, i)
+		if classOf(r).is(bits) {
 			break
 		}
 		i += n
@@ -152,10 +166,16 @@ func linesOrSpaces(s string) int {
 }
 
 // search makes a splitter of a pattern that need not match everywhere: what it matches are pieces, and so is what
-// stands between two matches. match returns the length of the match at s[i], 0 if there is none.
-func search(match func(s string, i int) int) splitter {
+// stands between two matches. match returns the length of the match at s[i], 0 if there is none; starts are the classes that
+// a match may start with, none for any character.
+func search(starts class, match func(s string, i int) int) splitter {
 	return func(s string) int {
 		for i := 0; i < len(s); {
+			if starts != 0 {
+				if i = runOfOthers(s, i, starts); i == len(s) {
+					break
+				}
+			}
 			if n := match(s, i); n > 0 {
 				if i == 0 {
 					return n

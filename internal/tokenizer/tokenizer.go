@@ -20,7 +20,7 @@ import (
 // long word, far less for other text.
 const MaxText = 1 << 28
 
-// Tokenizer encodes and decodes with one vocabulary. It never changes and may be used from any number of goroutines.
+// Tokenizer encodes and decodes with one vocabulary. It never changes but for what it remembers, and may be used from any number of goroutines.
 type Tokenizer struct {
 	v      *Vocab
 	maxLen int        // bytes of the longest token
@@ -29,6 +29,7 @@ type Tokenizer struct {
 	passes  []splitter // BPE: the pre-tokenizer
 	merges  table      // BPE: rows of v.Merges by pair
 	results []int32    // BPE: by row of v.Merges, the token that it gives
+	wholes  wholes     // BPE: tokens found by merging their own text
 
 	splitAtMark bool // SPM: words can be merged one by one
 
@@ -66,6 +67,7 @@ func New(vocab *Vocab) (*Tokenizer, error) {
 		if err := t.indexMerges(); err != nil {
 			return nil, err
 		}
+		t.wholes = makeWholes(v.size())
 	case SPM:
 		t.splitAtMark = marksStartTokens(v)
 	}
@@ -164,6 +166,9 @@ func (t *Tokenizer) TokenByText(text string) (id int32, ok bool) {
 type encoder struct {
 	t   *Tokenizer
 	out []int32
+
+	shortIDs   [scanLimit]int32  // BPE: the symbols of a short word
+	shortRanks [scanLimit]uint32 // and the merge of each with the next
 
 	symbols []symbol
 	heap    heap

@@ -92,13 +92,11 @@ func find[T string | []byte](v *Vocab, text T) int32 {
 }
 
 func findHashed[T string | []byte](v *Vocab, text T, hash uint64) int32 {
-	p := v.texts.start(hash)
-	for {
-		id := int32(v.texts.next(&p))
-		if id < 0 || string(v.text(id)) == string(text) {
-			return id
-		}
+	id, p := v.texts.next(v.texts.start(hash))
+	for id >= 0 && string(v.text(int32(id))) != string(text) {
+		id, p = v.texts.next(p)
 	}
+	return int32(id)
 }
 
 // validate checks all that Encode and Decode rely on, but for the texts being distinct, which indexTexts checks.
