@@ -6,6 +6,7 @@ import "github.com/realm-ai/realm/internal/cpu"
 
 //go:generate go run -C _asm ./floats -out ../floats_avx512_amd64.s -stubs ../floats_stubs_amd64.go -pkg kernel
 //go:generate go run -C _asm ./avx2/floats -out ../floats_avx2_amd64.s -stubs ../floats_avx2_stubs_amd64.go -pkg kernel
+//go:generate go run -C _asm ./join ../floats_avx512_amd64.s ../floats_avx2_amd64.s
 
 // The functions below do as much of their work as whole vectors can, and return how many elements that is. They are
 // called with a frame of Go's, as scratch.dot is.

@@ -236,591 +236,165 @@ TEXT ·attendHalvesAVX2Q1(SB), NOSPLIT, $0-104
 	MOVQ weights+56(FP), AX
 
 	// Scores of positions from 0 on.
-	MOVQ   q+24(FP), CX
-	MOVQ   at+32(FP), DX
-	MOVQ   (DX), DX
-	ADDQ   CX, DX
-	MOVQ   k+40(FP), CX
-	MOVQ   headDim+80(FP), BX
-	MOVQ   v+48(FP), SI
-	SUBQ   CX, SI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+	MOVQ q+24(FP), CX
+	MOVQ at+32(FP), DX
+	MOVQ (DX), DX; ADDQ CX, DX
+	MOVQ k+40(FP), CX
+	MOVQ headDim+80(FP), BX
+	MOVQ v+48(FP), SI
+	SUBQ CX, SI; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4; VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7
 
 score0:
-	PREFETCHT0   2048(CX)
-	PREFETCHT0   (CX)(SI*1)
-	PREFETCHT0   2112(CX)
-	PREFETCHT0   64(CX)(SI*1)
-	VBROADCASTSS (DX), Y8
-	VCVTPH2PS    (CX), Y9
-	VFMADD231PS  Y9, Y8, Y0
-	VCVTPH2PS    16(CX), Y9
-	VFMADD231PS  Y9, Y8, Y1
-	VCVTPH2PS    32(CX), Y9
-	VFMADD231PS  Y9, Y8, Y2
-	VCVTPH2PS    48(CX), Y9
-	VFMADD231PS  Y9, Y8, Y3
-	VCVTPH2PS    64(CX), Y9
-	VFMADD231PS  Y9, Y8, Y4
-	VCVTPH2PS    80(CX), Y9
-	VFMADD231PS  Y9, Y8, Y5
-	VCVTPH2PS    96(CX), Y9
-	VFMADD231PS  Y9, Y8, Y6
-	VCVTPH2PS    112(CX), Y9
-	VFMADD231PS  Y9, Y8, Y7
-	ADDQ         $0x04, DX
-	ADDQ         $+128, CX
-	DECQ         BX
-	JNZ          score0
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, 64(AX)
-	VMOVUPS      Y3, 96(AX)
-	VMOVUPS      Y4, 128(AX)
-	VMOVUPS      Y5, 160(AX)
-	VMOVUPS      Y6, 192(AX)
-	VMOVUPS      Y7, 224(AX)
+	PREFETCHT0 2048(CX); PREFETCHT0 (CX)(SI*1); PREFETCHT0 2112(CX); PREFETCHT0 64(CX)(SI*1); VBROADCASTSS (DX), Y8
+	VCVTPH2PS (CX), Y9; VFMADD231PS Y9, Y8, Y0; VCVTPH2PS 16(CX), Y9; VFMADD231PS Y9, Y8, Y1; VCVTPH2PS 32(CX), Y9
+	VFMADD231PS Y9, Y8, Y2; VCVTPH2PS 48(CX), Y9; VFMADD231PS Y9, Y8, Y3; VCVTPH2PS 64(CX), Y9; VFMADD231PS Y9, Y8, Y4
+	VCVTPH2PS 80(CX), Y9; VFMADD231PS Y9, Y8, Y5; VCVTPH2PS 96(CX), Y9; VFMADD231PS Y9, Y8, Y6; VCVTPH2PS 112(CX), Y9
+	VFMADD231PS Y9, Y8, Y7; ADDQ $0x04, DX; ADDQ $+128, CX; DECQ BX; JNZ score0; VMOVUPS Y0, (AX); VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX); VMOVUPS Y3, 96(AX); VMOVUPS Y4, 128(AX); VMOVUPS Y5, 160(AX); VMOVUPS Y6, 192(AX); VMOVUPS Y7, 224(AX)
 
 	// The lanes of positions that the queries see.
-	MOVQ         first+96(FP), CX
+	MOVQ first+96(FP), CX
 	VPBROADCASTD n+72(FP), Y0
-	VBROADCASTSS (AX), Y1
-	VMOVAPS      Y1, Y2
-	VPCMPGTD     positions<>+0(SB), Y0, Y4
-	VMOVUPS      (AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+32(SB), Y0, Y4
-	VMOVUPS      32(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+64(SB), Y0, Y4
-	VMOVUPS      64(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+96(SB), Y0, Y4
-	VMOVUPS      96(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+128(SB), Y0, Y4
-	VMOVUPS      128(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+160(SB), Y0, Y4
-	VMOVUPS      160(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+192(SB), Y0, Y4
-	VMOVUPS      192(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+224(SB), Y0, Y4
-	VMOVUPS      224(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERM2F128   $0x01, Y1, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERMILPS    $0x4e, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERMILPS    $0xb1, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VMOVUPS      (AX), Y2
-	VSUBPS       Y1, Y2, Y2
-	VCMPPS       $0x15, expLow<>+0(SB), Y2, Y3
-	VMULPS       expLog2E<>+0(SB), Y2, Y4
-	VADDPS       expMagic<>+0(SB), Y4, Y4
-	VSUBPS       expMagic<>+0(SB), Y4, Y5
-	VMULPS       expLn2High<>+0(SB), Y5, Y6
-	VSUBPS       Y6, Y2, Y6
-	VMULPS       expLn2Low<>+0(SB), Y5, Y5
-	VSUBPS       Y5, Y6, Y6
-	VMULPS       expPoly0<>+0(SB), Y6, Y2
-	VADDPS       expPoly1<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly2<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly3<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly4<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly5<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y6, Y5
-	VMULPS       Y5, Y2, Y2
-	VADDPS       Y6, Y2, Y2
-	VADDPS       one<>+0(SB), Y2, Y2
-	VPADDD       expBias<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y2, Y2
-	VANDPS       Y3, Y2, Y2
-	VPCMPGTD     positions<>+0(SB), Y0, Y3
-	VANDPS       Y3, Y2, Y2
-	VMOVUPS      Y2, (AX)
-	VMOVAPS      Y2, Y2
-	VMOVUPS      32(AX), Y3
-	VSUBPS       Y1, Y3, Y3
-	VCMPPS       $0x15, expLow<>+0(SB), Y3, Y4
-	VMULPS       expLog2E<>+0(SB), Y3, Y5
-	VADDPS       expMagic<>+0(SB), Y5, Y5
-	VSUBPS       expMagic<>+0(SB), Y5, Y6
-	VMULPS       expLn2High<>+0(SB), Y6, Y7
-	VSUBPS       Y7, Y3, Y7
-	VMULPS       expLn2Low<>+0(SB), Y6, Y6
-	VSUBPS       Y6, Y7, Y7
-	VMULPS       expPoly0<>+0(SB), Y7, Y3
-	VADDPS       expPoly1<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly2<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly3<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly4<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly5<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y7, Y6
-	VMULPS       Y6, Y3, Y3
-	VADDPS       Y7, Y3, Y3
-	VADDPS       one<>+0(SB), Y3, Y3
-	VPADDD       expBias<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y3, Y3
-	VANDPS       Y4, Y3, Y3
-	VPCMPGTD     positions<>+32(SB), Y0, Y4
-	VANDPS       Y4, Y3, Y3
-	VMOVUPS      Y3, 32(AX)
-	VMOVAPS      Y3, Y3
-	VMOVUPS      64(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+64(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 64(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      96(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+96(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 96(AX)
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      128(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+128(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 128(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      160(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+160(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 160(AX)
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      192(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+192(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 192(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      224(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+224(SB), Y0, Y0
-	VANDPS       Y0, Y4, Y4
-	VMOVUPS      Y4, 224(AX)
-	VADDPS       Y4, Y3, Y3
-	VADDPS       Y3, Y2, Y2
-	VPERM2F128   $0x01, Y2, Y2, Y0
-	VADDPS       Y0, Y2, Y2
-	VPERMILPS    $0x4e, Y2, Y0
-	VADDPS       Y0, Y2, Y2
-	VPERMILPS    $0xb1, Y2, Y0
-	VADDPS       Y0, Y2, Y2
-	VMOVAPS      X1, X0
-	VMOVAPS      X2, X1
+	VBROADCASTSS (AX), Y1; VMOVAPS Y1, Y2; VPCMPGTD positions<>+0(SB), Y0, Y4; VMOVUPS (AX), Y3; VMAXPS Y1, Y3, Y3
+	VBLENDVPS Y4, Y3, Y1, Y1; VPCMPGTD positions<>+32(SB), Y0, Y4; VMOVUPS 32(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+64(SB), Y0, Y4; VMOVUPS 64(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+96(SB), Y0, Y4; VMOVUPS 96(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+128(SB), Y0, Y4; VMOVUPS 128(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+160(SB), Y0, Y4; VMOVUPS 160(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+192(SB), Y0, Y4; VMOVUPS 192(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+224(SB), Y0, Y4; VMOVUPS 224(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2; VMAXPS Y2, Y1, Y1
+	VPERM2F128 $0x01, Y1, Y1, Y2; VMAXPS Y2, Y1, Y1; VPERMILPS $0x4e, Y1, Y2; VMAXPS Y2, Y1, Y1; VPERMILPS $0xb1, Y1, Y2
+	VMAXPS Y2, Y1, Y1; VMOVUPS (AX), Y2; VSUBPS Y1, Y2, Y2; VCMPPS $0x15, expLow<>+0(SB), Y2, Y3; VMULPS expLog2E<>+0(SB), Y2, Y4
+	VADDPS expMagic<>+0(SB), Y4, Y4; VSUBPS expMagic<>+0(SB), Y4, Y5; VMULPS expLn2High<>+0(SB), Y5, Y6; VSUBPS Y6, Y2, Y6
+	VMULPS expLn2Low<>+0(SB), Y5, Y5; VSUBPS Y5, Y6, Y6; VMULPS expPoly0<>+0(SB), Y6, Y2; VADDPS expPoly1<>+0(SB), Y2, Y2
+	VMULPS Y6, Y2, Y2; VADDPS expPoly2<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2; VADDPS expPoly3<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2
+	VADDPS expPoly4<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2; VADDPS expPoly5<>+0(SB), Y2, Y2; VMULPS Y6, Y6, Y5; VMULPS Y5, Y2, Y2
+	VADDPS Y6, Y2, Y2; VADDPS one<>+0(SB), Y2, Y2; VPADDD expBias<>+0(SB), Y4, Y4; VPSLLD $0x17, Y4, Y4; VMULPS Y4, Y2, Y2
+	VANDPS Y3, Y2, Y2; VPCMPGTD positions<>+0(SB), Y0, Y3; VANDPS Y3, Y2, Y2; VMOVUPS Y2, (AX); VMOVAPS Y2, Y2; VMOVUPS 32(AX), Y3
+	VSUBPS Y1, Y3, Y3; VCMPPS $0x15, expLow<>+0(SB), Y3, Y4; VMULPS expLog2E<>+0(SB), Y3, Y5; VADDPS expMagic<>+0(SB), Y5, Y5
+	VSUBPS expMagic<>+0(SB), Y5, Y6; VMULPS expLn2High<>+0(SB), Y6, Y7; VSUBPS Y7, Y3, Y7; VMULPS expLn2Low<>+0(SB), Y6, Y6
+	VSUBPS Y6, Y7, Y7; VMULPS expPoly0<>+0(SB), Y7, Y3; VADDPS expPoly1<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3
+	VADDPS expPoly2<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3; VADDPS expPoly3<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3
+	VADDPS expPoly4<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3; VADDPS expPoly5<>+0(SB), Y3, Y3; VMULPS Y7, Y7, Y6; VMULPS Y6, Y3, Y3
+	VADDPS Y7, Y3, Y3; VADDPS one<>+0(SB), Y3, Y3; VPADDD expBias<>+0(SB), Y5, Y5; VPSLLD $0x17, Y5, Y5; VMULPS Y5, Y3, Y3
+	VANDPS Y4, Y3, Y3; VPCMPGTD positions<>+32(SB), Y0, Y4; VANDPS Y4, Y3, Y3; VMOVUPS Y3, 32(AX); VMOVAPS Y3, Y3
+	VMOVUPS 64(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+64(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 64(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 96(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+96(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 96(AX); VADDPS Y4, Y3, Y3
+	VMOVUPS 128(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+128(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 128(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 160(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+160(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 160(AX); VADDPS Y4, Y3, Y3
+	VMOVUPS 192(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+192(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 192(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 224(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+224(SB), Y0, Y0; VANDPS Y0, Y4, Y4; VMOVUPS Y4, 224(AX); VADDPS Y4, Y3, Y3
+	VADDPS Y3, Y2, Y2; VPERM2F128 $0x01, Y2, Y2, Y0; VADDPS Y0, Y2, Y2; VPERMILPS $0x4e, Y2, Y0; VADDPS Y0, Y2, Y2
+	VPERMILPS $0xb1, Y2, Y0; VADDPS Y0, Y2, Y2; VMOVAPS X1, X0; VMOVAPS X2, X1
 
 	// The largest scores and sums of weights so far.
-	VMOVUPS    lanes<>+12(SB), X2
-	MOVQ       largest+8(FP), DX
-	MOVQ       sums+16(FP), BX
-	TESTQ      CX, CX
-	JNZ        merged
-	VMASKMOVPS (DX), X2, X3
-	VMASKMOVPS (BX), X2, X5
-	VMAXPS     X3, X0, X4
-	VSUBPS     X4, X3, X3
-	VSUBPS     X4, X0, X0
-	VCMPPS     $0x15, expLow<>+0(SB), X3, X6
-	VMULPS     expLog2E<>+0(SB), X3, X7
-	VADDPS     expMagic<>+0(SB), X7, X7
-	VSUBPS     expMagic<>+0(SB), X7, X8
-	VMULPS     expLn2High<>+0(SB), X8, X9
-	VSUBPS     X9, X3, X9
-	VMULPS     expLn2Low<>+0(SB), X8, X8
-	VSUBPS     X8, X9, X9
-	VMULPS     expPoly0<>+0(SB), X9, X3
-	VADDPS     expPoly1<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly2<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly3<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly4<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly5<>+0(SB), X3, X3
-	VMULPS     X9, X9, X8
-	VMULPS     X8, X3, X3
-	VADDPS     X9, X3, X3
-	VADDPS     one<>+0(SB), X3, X3
-	VPADDD     expBias<>+0(SB), X7, X7
-	VPSLLD     $0x17, X7, X7
-	VMULPS     X7, X3, X3
-	VANDPS     X6, X3, X3
-	VCMPPS     $0x15, expLow<>+0(SB), X0, X6
-	VMULPS     expLog2E<>+0(SB), X0, X7
-	VADDPS     expMagic<>+0(SB), X7, X7
-	VSUBPS     expMagic<>+0(SB), X7, X8
-	VMULPS     expLn2High<>+0(SB), X8, X9
-	VSUBPS     X9, X0, X9
-	VMULPS     expLn2Low<>+0(SB), X8, X8
-	VSUBPS     X8, X9, X9
-	VMULPS     expPoly0<>+0(SB), X9, X0
-	VADDPS     expPoly1<>+0(SB), X0, X0
-	VMULPS     X9, X0, X0
-	VADDPS     expPoly2<>+0(SB), X0, X0
-	VMULPS     X9, X0, X0
-	VADDPS     expPoly3<>+0(SB), X0, X0
-	VMULPS     X9, X0, X0
-	VADDPS     expPoly4<>+0(SB), X0, X0
-	VMULPS     X9, X0, X0
-	VADDPS     expPoly5<>+0(SB), X0, X0
-	VMULPS     X9, X9, X8
-	VMULPS     X8, X0, X0
-	VADDPS     X9, X0, X0
-	VADDPS     one<>+0(SB), X0, X0
-	VPADDD     expBias<>+0(SB), X7, X7
-	VPSLLD     $0x17, X7, X7
-	VMULPS     X7, X0, X0
-	VANDPS     X6, X0, X0
-	VMOVUPS    X3, 256(AX)
-	VMOVUPS    X0, 272(AX)
-	VMULPS     X3, X5, X5
-	VMULPS     X0, X1, X1
-	VADDPS     X1, X5, X1
-	VMOVAPS    X4, X0
+	VMOVUPS lanes<>+12(SB), X2
+	MOVQ largest+8(FP), DX
+	MOVQ sums+16(FP), BX
+	TESTQ CX, CX; JNZ merged; VMASKMOVPS (DX), X2, X3; VMASKMOVPS (BX), X2, X5; VMAXPS X3, X0, X4; VSUBPS X4, X3, X3
+	VSUBPS X4, X0, X0; VCMPPS $0x15, expLow<>+0(SB), X3, X6; VMULPS expLog2E<>+0(SB), X3, X7; VADDPS expMagic<>+0(SB), X7, X7
+	VSUBPS expMagic<>+0(SB), X7, X8; VMULPS expLn2High<>+0(SB), X8, X9; VSUBPS X9, X3, X9; VMULPS expLn2Low<>+0(SB), X8, X8
+	VSUBPS X8, X9, X9; VMULPS expPoly0<>+0(SB), X9, X3; VADDPS expPoly1<>+0(SB), X3, X3; VMULPS X9, X3, X3
+	VADDPS expPoly2<>+0(SB), X3, X3; VMULPS X9, X3, X3; VADDPS expPoly3<>+0(SB), X3, X3; VMULPS X9, X3, X3
+	VADDPS expPoly4<>+0(SB), X3, X3; VMULPS X9, X3, X3; VADDPS expPoly5<>+0(SB), X3, X3; VMULPS X9, X9, X8; VMULPS X8, X3, X3
+	VADDPS X9, X3, X3; VADDPS one<>+0(SB), X3, X3; VPADDD expBias<>+0(SB), X7, X7; VPSLLD $0x17, X7, X7; VMULPS X7, X3, X3
+	VANDPS X6, X3, X3; VCMPPS $0x15, expLow<>+0(SB), X0, X6; VMULPS expLog2E<>+0(SB), X0, X7; VADDPS expMagic<>+0(SB), X7, X7
+	VSUBPS expMagic<>+0(SB), X7, X8; VMULPS expLn2High<>+0(SB), X8, X9; VSUBPS X9, X0, X9; VMULPS expLn2Low<>+0(SB), X8, X8
+	VSUBPS X8, X9, X9; VMULPS expPoly0<>+0(SB), X9, X0; VADDPS expPoly1<>+0(SB), X0, X0; VMULPS X9, X0, X0
+	VADDPS expPoly2<>+0(SB), X0, X0; VMULPS X9, X0, X0; VADDPS expPoly3<>+0(SB), X0, X0; VMULPS X9, X0, X0
+	VADDPS expPoly4<>+0(SB), X0, X0; VMULPS X9, X0, X0; VADDPS expPoly5<>+0(SB), X0, X0; VMULPS X9, X9, X8; VMULPS X8, X0, X0
+	VADDPS X9, X0, X0; VADDPS one<>+0(SB), X0, X0; VPADDD expBias<>+0(SB), X7, X7; VPSLLD $0x17, X7, X7; VMULPS X7, X0, X0
+	VANDPS X6, X0, X0; VMOVUPS X3, 256(AX); VMOVUPS X0, 272(AX); VMULPS X3, X5, X5; VMULPS X0, X1, X1; VADDPS X1, X5, X1
+	VMOVAPS X4, X0
 
 merged:
-	VMASKMOVPS X0, X2, (DX)
-	VMASKMOVPS X1, X2, (BX)
-	MOVQ       out+0(FP), DX
-	MOVQ       v+48(FP), BX
-	MOVQ       valueDim+88(FP), SI
-	MOVQ       SI, DI
-	SHLQ       $0x02, DI
-	MOVQ       SI, R8
-	SHLQ       $0x01, R8
+	VMASKMOVPS X0, X2, (DX); VMASKMOVPS X1, X2, (BX)
+	MOVQ out+0(FP), DX
+	MOVQ v+48(FP), BX
+	MOVQ valueDim+88(FP), SI
+	MOVQ SI, DI; SHLQ $0x02, DI; MOVQ SI, R8; SHLQ $0x01, R8
 
 	// Values, 64 dimensions at a time.
 values64:
-	CMPQ   SI, $0x40
-	JLT    done64
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	MOVQ   n+72(FP), R11
-	MOVQ   BX, R9
-	MOVQ   AX, R10
+	CMPQ SI, $0x40; JLT done64; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5; VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7
+	MOVQ n+72(FP), R11
+	MOVQ BX, R9; MOVQ AX, R10
 
 position64:
-	VBROADCASTSS (R10), Y8
-	VCVTPH2PS    (R9), Y9
-	VFMADD231PS  Y9, Y8, Y0
-	VCVTPH2PS    16(R9), Y9
-	VFMADD231PS  Y9, Y8, Y1
-	VCVTPH2PS    32(R9), Y9
-	VFMADD231PS  Y9, Y8, Y2
-	VCVTPH2PS    48(R9), Y9
-	VFMADD231PS  Y9, Y8, Y3
-	VCVTPH2PS    64(R9), Y9
-	VFMADD231PS  Y9, Y8, Y4
-	VCVTPH2PS    80(R9), Y9
-	VFMADD231PS  Y9, Y8, Y5
-	VCVTPH2PS    96(R9), Y9
-	VFMADD231PS  Y9, Y8, Y6
-	VCVTPH2PS    112(R9), Y9
-	VFMADD231PS  Y9, Y8, Y7
-	ADDQ         $0x04, R10
-	ADDQ         R8, R9
-	DECQ         R11
-	JNZ          position64
-	MOVQ         DX, R9
-	TESTQ        CX, CX
-	JNZ          store64
-	VBROADCASTSS 256(AX), Y9
-	VBROADCASTSS 272(AX), Y10
-	VMULPS       (R9), Y9, Y8
-	VMULPS       Y10, Y0, Y0
-	VADDPS       Y0, Y8, Y0
-	VMULPS       32(R9), Y9, Y8
-	VMULPS       Y10, Y1, Y1
-	VADDPS       Y1, Y8, Y1
-	VMULPS       64(R9), Y9, Y8
-	VMULPS       Y10, Y2, Y2
-	VADDPS       Y2, Y8, Y2
-	VMULPS       96(R9), Y9, Y8
-	VMULPS       Y10, Y3, Y3
-	VADDPS       Y3, Y8, Y3
-	VMULPS       128(R9), Y9, Y8
-	VMULPS       Y10, Y4, Y4
-	VADDPS       Y4, Y8, Y4
-	VMULPS       160(R9), Y9, Y8
-	VMULPS       Y10, Y5, Y5
-	VADDPS       Y5, Y8, Y5
-	VMULPS       192(R9), Y9, Y8
-	VMULPS       Y10, Y6, Y6
-	VADDPS       Y6, Y8, Y6
-	VMULPS       224(R9), Y9, Y8
-	VMULPS       Y10, Y7, Y7
-	VADDPS       Y7, Y8, Y7
-	VMOVUPS      Y0, (R9)
-	VMOVUPS      Y1, 32(R9)
-	VMOVUPS      Y2, 64(R9)
-	VMOVUPS      Y3, 96(R9)
-	VMOVUPS      Y4, 128(R9)
-	VMOVUPS      Y5, 160(R9)
-	VMOVUPS      Y6, 192(R9)
-	VMOVUPS      Y7, 224(R9)
-	ADDQ         DI, R9
-	JMP          next64
+	VBROADCASTSS (R10), Y8; VCVTPH2PS (R9), Y9; VFMADD231PS Y9, Y8, Y0; VCVTPH2PS 16(R9), Y9; VFMADD231PS Y9, Y8, Y1
+	VCVTPH2PS 32(R9), Y9; VFMADD231PS Y9, Y8, Y2; VCVTPH2PS 48(R9), Y9; VFMADD231PS Y9, Y8, Y3; VCVTPH2PS 64(R9), Y9
+	VFMADD231PS Y9, Y8, Y4; VCVTPH2PS 80(R9), Y9; VFMADD231PS Y9, Y8, Y5; VCVTPH2PS 96(R9), Y9; VFMADD231PS Y9, Y8, Y6
+	VCVTPH2PS 112(R9), Y9; VFMADD231PS Y9, Y8, Y7; ADDQ $0x04, R10; ADDQ R8, R9; DECQ R11; JNZ position64; MOVQ DX, R9; TESTQ CX, CX
+	JNZ store64; VBROADCASTSS 256(AX), Y9; VBROADCASTSS 272(AX), Y10; VMULPS (R9), Y9, Y8; VMULPS Y10, Y0, Y0; VADDPS Y0, Y8, Y0
+	VMULPS 32(R9), Y9, Y8; VMULPS Y10, Y1, Y1; VADDPS Y1, Y8, Y1; VMULPS 64(R9), Y9, Y8; VMULPS Y10, Y2, Y2; VADDPS Y2, Y8, Y2
+	VMULPS 96(R9), Y9, Y8; VMULPS Y10, Y3, Y3; VADDPS Y3, Y8, Y3; VMULPS 128(R9), Y9, Y8; VMULPS Y10, Y4, Y4; VADDPS Y4, Y8, Y4
+	VMULPS 160(R9), Y9, Y8; VMULPS Y10, Y5, Y5; VADDPS Y5, Y8, Y5; VMULPS 192(R9), Y9, Y8; VMULPS Y10, Y6, Y6; VADDPS Y6, Y8, Y6
+	VMULPS 224(R9), Y9, Y8; VMULPS Y10, Y7, Y7; VADDPS Y7, Y8, Y7; VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); VMOVUPS Y2, 64(R9)
+	VMOVUPS Y3, 96(R9); VMOVUPS Y4, 128(R9); VMOVUPS Y5, 160(R9); VMOVUPS Y6, 192(R9); VMOVUPS Y7, 224(R9); ADDQ DI, R9; JMP next64
 
 store64:
-	VMOVUPS Y0, (R9)
-	VMOVUPS Y1, 32(R9)
-	VMOVUPS Y2, 64(R9)
-	VMOVUPS Y3, 96(R9)
-	VMOVUPS Y4, 128(R9)
-	VMOVUPS Y5, 160(R9)
-	VMOVUPS Y6, 192(R9)
-	VMOVUPS Y7, 224(R9)
-	ADDQ    DI, R9
+	VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); VMOVUPS Y2, 64(R9); VMOVUPS Y3, 96(R9); VMOVUPS Y4, 128(R9); VMOVUPS Y5, 160(R9)
+	VMOVUPS Y6, 192(R9); VMOVUPS Y7, 224(R9); ADDQ DI, R9
 
 next64:
-	ADDQ $0x00000100, DX
-	ADDQ $0x00000080, BX
-	SUBQ $0x40, SI
-	JMP  values64
+	ADDQ $0x00000100, DX; ADDQ $0x00000080, BX; SUBQ $0x40, SI; JMP values64
 
 done64:
 	// Values, 16 dimensions at a time.
 values16:
-	CMPQ   SI, $0x10
-	JLT    done16
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	MOVQ   n+72(FP), R11
-	MOVQ   BX, R9
-	MOVQ   AX, R10
+	CMPQ SI, $0x10; JLT done16; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1
+	MOVQ n+72(FP), R11
+	MOVQ BX, R9; MOVQ AX, R10
 
 position16:
-	VBROADCASTSS (R10), Y2
-	VCVTPH2PS    (R9), Y3
-	VFMADD231PS  Y3, Y2, Y0
-	VCVTPH2PS    16(R9), Y3
-	VFMADD231PS  Y3, Y2, Y1
-	ADDQ         $0x04, R10
-	ADDQ         R8, R9
-	DECQ         R11
-	JNZ          position16
-	MOVQ         DX, R9
-	TESTQ        CX, CX
-	JNZ          store16
-	VBROADCASTSS 256(AX), Y3
-	VBROADCASTSS 272(AX), Y4
-	VMULPS       (R9), Y3, Y2
-	VMULPS       Y4, Y0, Y0
-	VADDPS       Y0, Y2, Y0
-	VMULPS       32(R9), Y3, Y2
-	VMULPS       Y4, Y1, Y1
-	VADDPS       Y1, Y2, Y1
-	VMOVUPS      Y0, (R9)
-	VMOVUPS      Y1, 32(R9)
-	ADDQ         DI, R9
-	JMP          next16
+	VBROADCASTSS (R10), Y2; VCVTPH2PS (R9), Y3; VFMADD231PS Y3, Y2, Y0; VCVTPH2PS 16(R9), Y3; VFMADD231PS Y3, Y2, Y1
+	ADDQ $0x04, R10; ADDQ R8, R9; DECQ R11; JNZ position16; MOVQ DX, R9; TESTQ CX, CX; JNZ store16; VBROADCASTSS 256(AX), Y3
+	VBROADCASTSS 272(AX), Y4; VMULPS (R9), Y3, Y2; VMULPS Y4, Y0, Y0; VADDPS Y0, Y2, Y0; VMULPS 32(R9), Y3, Y2; VMULPS Y4, Y1, Y1
+	VADDPS Y1, Y2, Y1; VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); ADDQ DI, R9; JMP next16
 
 store16:
-	VMOVUPS Y0, (R9)
-	VMOVUPS Y1, 32(R9)
-	ADDQ    DI, R9
+	VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); ADDQ DI, R9
 
 next16:
-	ADDQ $0x00000040, DX
-	ADDQ $0x00000020, BX
-	SUBQ $0x10, SI
-	JMP  values16
+	ADDQ $0x00000040, DX; ADDQ $0x00000020, BX; SUBQ $0x10, SI; JMP values16
 
 done16:
 	VZEROUPPER
@@ -832,595 +406,166 @@ TEXT ·attendFloatsAVX2Q1(SB), NOSPLIT, $0-104
 	MOVQ weights+56(FP), AX
 
 	// Scores of positions from 0 on.
-	MOVQ   q+24(FP), CX
-	MOVQ   at+32(FP), DX
-	MOVQ   (DX), DX
-	ADDQ   CX, DX
-	MOVQ   k+40(FP), CX
-	MOVQ   headDim+80(FP), BX
-	MOVQ   v+48(FP), SI
-	SUBQ   CX, SI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+	MOVQ q+24(FP), CX
+	MOVQ at+32(FP), DX
+	MOVQ (DX), DX; ADDQ CX, DX
+	MOVQ k+40(FP), CX
+	MOVQ headDim+80(FP), BX
+	MOVQ v+48(FP), SI
+	SUBQ CX, SI; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4; VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7
 
 score0:
-	PREFETCHT0   2048(CX)
-	PREFETCHT0   (CX)(SI*1)
-	PREFETCHT0   2112(CX)
-	PREFETCHT0   64(CX)(SI*1)
-	PREFETCHT0   2176(CX)
-	PREFETCHT0   128(CX)(SI*1)
-	PREFETCHT0   2240(CX)
-	PREFETCHT0   192(CX)(SI*1)
-	VBROADCASTSS (DX), Y8
-	VMOVUPS      (CX), Y9
-	VFMADD231PS  Y9, Y8, Y0
-	VMOVUPS      32(CX), Y9
-	VFMADD231PS  Y9, Y8, Y1
-	VMOVUPS      64(CX), Y9
-	VFMADD231PS  Y9, Y8, Y2
-	VMOVUPS      96(CX), Y9
-	VFMADD231PS  Y9, Y8, Y3
-	VMOVUPS      128(CX), Y9
-	VFMADD231PS  Y9, Y8, Y4
-	VMOVUPS      160(CX), Y9
-	VFMADD231PS  Y9, Y8, Y5
-	VMOVUPS      192(CX), Y9
-	VFMADD231PS  Y9, Y8, Y6
-	VMOVUPS      224(CX), Y9
-	VFMADD231PS  Y9, Y8, Y7
-	ADDQ         $0x04, DX
-	ADDQ         $+256, CX
-	DECQ         BX
-	JNZ          score0
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, 64(AX)
-	VMOVUPS      Y3, 96(AX)
-	VMOVUPS      Y4, 128(AX)
-	VMOVUPS      Y5, 160(AX)
-	VMOVUPS      Y6, 192(AX)
-	VMOVUPS      Y7, 224(AX)
+	PREFETCHT0 2048(CX); PREFETCHT0 (CX)(SI*1); PREFETCHT0 2112(CX); PREFETCHT0 64(CX)(SI*1); PREFETCHT0 2176(CX)
+	PREFETCHT0 128(CX)(SI*1); PREFETCHT0 2240(CX); PREFETCHT0 192(CX)(SI*1); VBROADCASTSS (DX), Y8; VMOVUPS (CX), Y9
+	VFMADD231PS Y9, Y8, Y0; VMOVUPS 32(CX), Y9; VFMADD231PS Y9, Y8, Y1; VMOVUPS 64(CX), Y9; VFMADD231PS Y9, Y8, Y2
+	VMOVUPS 96(CX), Y9; VFMADD231PS Y9, Y8, Y3; VMOVUPS 128(CX), Y9; VFMADD231PS Y9, Y8, Y4; VMOVUPS 160(CX), Y9
+	VFMADD231PS Y9, Y8, Y5; VMOVUPS 192(CX), Y9; VFMADD231PS Y9, Y8, Y6; VMOVUPS 224(CX), Y9; VFMADD231PS Y9, Y8, Y7; ADDQ $0x04, DX
+	ADDQ $+256, CX; DECQ BX; JNZ score0; VMOVUPS Y0, (AX); VMOVUPS Y1, 32(AX); VMOVUPS Y2, 64(AX); VMOVUPS Y3, 96(AX)
+	VMOVUPS Y4, 128(AX); VMOVUPS Y5, 160(AX); VMOVUPS Y6, 192(AX); VMOVUPS Y7, 224(AX)
 
 	// The lanes of positions that the queries see.
-	MOVQ         first+96(FP), CX
+	MOVQ first+96(FP), CX
 	VPBROADCASTD n+72(FP), Y0
-	VBROADCASTSS (AX), Y1
-	VMOVAPS      Y1, Y2
-	VPCMPGTD     positions<>+0(SB), Y0, Y4
-	VMOVUPS      (AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+32(SB), Y0, Y4
-	VMOVUPS      32(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+64(SB), Y0, Y4
-	VMOVUPS      64(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+96(SB), Y0, Y4
-	VMOVUPS      96(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+128(SB), Y0, Y4
-	VMOVUPS      128(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+160(SB), Y0, Y4
-	VMOVUPS      160(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+192(SB), Y0, Y4
-	VMOVUPS      192(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+224(SB), Y0, Y4
-	VMOVUPS      224(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERM2F128   $0x01, Y1, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERMILPS    $0x4e, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERMILPS    $0xb1, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VMOVUPS      (AX), Y2
-	VSUBPS       Y1, Y2, Y2
-	VCMPPS       $0x15, expLow<>+0(SB), Y2, Y3
-	VMULPS       expLog2E<>+0(SB), Y2, Y4
-	VADDPS       expMagic<>+0(SB), Y4, Y4
-	VSUBPS       expMagic<>+0(SB), Y4, Y5
-	VMULPS       expLn2High<>+0(SB), Y5, Y6
-	VSUBPS       Y6, Y2, Y6
-	VMULPS       expLn2Low<>+0(SB), Y5, Y5
-	VSUBPS       Y5, Y6, Y6
-	VMULPS       expPoly0<>+0(SB), Y6, Y2
-	VADDPS       expPoly1<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly2<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly3<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly4<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly5<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y6, Y5
-	VMULPS       Y5, Y2, Y2
-	VADDPS       Y6, Y2, Y2
-	VADDPS       one<>+0(SB), Y2, Y2
-	VPADDD       expBias<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y2, Y2
-	VANDPS       Y3, Y2, Y2
-	VPCMPGTD     positions<>+0(SB), Y0, Y3
-	VANDPS       Y3, Y2, Y2
-	VMOVUPS      Y2, (AX)
-	VMOVAPS      Y2, Y2
-	VMOVUPS      32(AX), Y3
-	VSUBPS       Y1, Y3, Y3
-	VCMPPS       $0x15, expLow<>+0(SB), Y3, Y4
-	VMULPS       expLog2E<>+0(SB), Y3, Y5
-	VADDPS       expMagic<>+0(SB), Y5, Y5
-	VSUBPS       expMagic<>+0(SB), Y5, Y6
-	VMULPS       expLn2High<>+0(SB), Y6, Y7
-	VSUBPS       Y7, Y3, Y7
-	VMULPS       expLn2Low<>+0(SB), Y6, Y6
-	VSUBPS       Y6, Y7, Y7
-	VMULPS       expPoly0<>+0(SB), Y7, Y3
-	VADDPS       expPoly1<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly2<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly3<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly4<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly5<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y7, Y6
-	VMULPS       Y6, Y3, Y3
-	VADDPS       Y7, Y3, Y3
-	VADDPS       one<>+0(SB), Y3, Y3
-	VPADDD       expBias<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y3, Y3
-	VANDPS       Y4, Y3, Y3
-	VPCMPGTD     positions<>+32(SB), Y0, Y4
-	VANDPS       Y4, Y3, Y3
-	VMOVUPS      Y3, 32(AX)
-	VMOVAPS      Y3, Y3
-	VMOVUPS      64(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+64(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 64(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      96(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+96(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 96(AX)
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      128(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+128(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 128(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      160(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+160(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 160(AX)
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      192(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+192(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 192(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      224(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+224(SB), Y0, Y0
-	VANDPS       Y0, Y4, Y4
-	VMOVUPS      Y4, 224(AX)
-	VADDPS       Y4, Y3, Y3
-	VADDPS       Y3, Y2, Y2
-	VPERM2F128   $0x01, Y2, Y2, Y0
-	VADDPS       Y0, Y2, Y2
-	VPERMILPS    $0x4e, Y2, Y0
-	VADDPS       Y0, Y2, Y2
-	VPERMILPS    $0xb1, Y2, Y0
-	VADDPS       Y0, Y2, Y2
-	VMOVAPS      X1, X0
-	VMOVAPS      X2, X1
+	VBROADCASTSS (AX), Y1; VMOVAPS Y1, Y2; VPCMPGTD positions<>+0(SB), Y0, Y4; VMOVUPS (AX), Y3; VMAXPS Y1, Y3, Y3
+	VBLENDVPS Y4, Y3, Y1, Y1; VPCMPGTD positions<>+32(SB), Y0, Y4; VMOVUPS 32(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+64(SB), Y0, Y4; VMOVUPS 64(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+96(SB), Y0, Y4; VMOVUPS 96(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+128(SB), Y0, Y4; VMOVUPS 128(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+160(SB), Y0, Y4; VMOVUPS 160(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+192(SB), Y0, Y4; VMOVUPS 192(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+224(SB), Y0, Y4; VMOVUPS 224(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2; VMAXPS Y2, Y1, Y1
+	VPERM2F128 $0x01, Y1, Y1, Y2; VMAXPS Y2, Y1, Y1; VPERMILPS $0x4e, Y1, Y2; VMAXPS Y2, Y1, Y1; VPERMILPS $0xb1, Y1, Y2
+	VMAXPS Y2, Y1, Y1; VMOVUPS (AX), Y2; VSUBPS Y1, Y2, Y2; VCMPPS $0x15, expLow<>+0(SB), Y2, Y3; VMULPS expLog2E<>+0(SB), Y2, Y4
+	VADDPS expMagic<>+0(SB), Y4, Y4; VSUBPS expMagic<>+0(SB), Y4, Y5; VMULPS expLn2High<>+0(SB), Y5, Y6; VSUBPS Y6, Y2, Y6
+	VMULPS expLn2Low<>+0(SB), Y5, Y5; VSUBPS Y5, Y6, Y6; VMULPS expPoly0<>+0(SB), Y6, Y2; VADDPS expPoly1<>+0(SB), Y2, Y2
+	VMULPS Y6, Y2, Y2; VADDPS expPoly2<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2; VADDPS expPoly3<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2
+	VADDPS expPoly4<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2; VADDPS expPoly5<>+0(SB), Y2, Y2; VMULPS Y6, Y6, Y5; VMULPS Y5, Y2, Y2
+	VADDPS Y6, Y2, Y2; VADDPS one<>+0(SB), Y2, Y2; VPADDD expBias<>+0(SB), Y4, Y4; VPSLLD $0x17, Y4, Y4; VMULPS Y4, Y2, Y2
+	VANDPS Y3, Y2, Y2; VPCMPGTD positions<>+0(SB), Y0, Y3; VANDPS Y3, Y2, Y2; VMOVUPS Y2, (AX); VMOVAPS Y2, Y2; VMOVUPS 32(AX), Y3
+	VSUBPS Y1, Y3, Y3; VCMPPS $0x15, expLow<>+0(SB), Y3, Y4; VMULPS expLog2E<>+0(SB), Y3, Y5; VADDPS expMagic<>+0(SB), Y5, Y5
+	VSUBPS expMagic<>+0(SB), Y5, Y6; VMULPS expLn2High<>+0(SB), Y6, Y7; VSUBPS Y7, Y3, Y7; VMULPS expLn2Low<>+0(SB), Y6, Y6
+	VSUBPS Y6, Y7, Y7; VMULPS expPoly0<>+0(SB), Y7, Y3; VADDPS expPoly1<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3
+	VADDPS expPoly2<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3; VADDPS expPoly3<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3
+	VADDPS expPoly4<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3; VADDPS expPoly5<>+0(SB), Y3, Y3; VMULPS Y7, Y7, Y6; VMULPS Y6, Y3, Y3
+	VADDPS Y7, Y3, Y3; VADDPS one<>+0(SB), Y3, Y3; VPADDD expBias<>+0(SB), Y5, Y5; VPSLLD $0x17, Y5, Y5; VMULPS Y5, Y3, Y3
+	VANDPS Y4, Y3, Y3; VPCMPGTD positions<>+32(SB), Y0, Y4; VANDPS Y4, Y3, Y3; VMOVUPS Y3, 32(AX); VMOVAPS Y3, Y3
+	VMOVUPS 64(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+64(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 64(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 96(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+96(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 96(AX); VADDPS Y4, Y3, Y3
+	VMOVUPS 128(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+128(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 128(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 160(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+160(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 160(AX); VADDPS Y4, Y3, Y3
+	VMOVUPS 192(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+192(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 192(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 224(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+224(SB), Y0, Y0; VANDPS Y0, Y4, Y4; VMOVUPS Y4, 224(AX); VADDPS Y4, Y3, Y3
+	VADDPS Y3, Y2, Y2; VPERM2F128 $0x01, Y2, Y2, Y0; VADDPS Y0, Y2, Y2; VPERMILPS $0x4e, Y2, Y0; VADDPS Y0, Y2, Y2
+	VPERMILPS $0xb1, Y2, Y0; VADDPS Y0, Y2, Y2; VMOVAPS X1, X0; VMOVAPS X2, X1
 
 	// The largest scores and sums of weights so far.
-	VMOVUPS    lanes<>+12(SB), X2
-	MOVQ       largest+8(FP), DX
-	MOVQ       sums+16(FP), BX
-	TESTQ      CX, CX
-	JNZ        merged
-	VMASKMOVPS (DX), X2, X3
-	VMASKMOVPS (BX), X2, X5
-	VMAXPS     X3, X0, X4
-	VSUBPS     X4, X3, X3
-	VSUBPS     X4, X0, X0
-	VCMPPS     $0x15, expLow<>+0(SB), X3, X6
-	VMULPS     expLog2E<>+0(SB), X3, X7
-	VADDPS     expMagic<>+0(SB), X7, X7
-	VSUBPS     expMagic<>+0(SB), X7, X8
-	VMULPS     expLn2High<>+0(SB), X8, X9
-	VSUBPS     X9, X3, X9
-	VMULPS     expLn2Low<>+0(SB), X8, X8
-	VSUBPS     X8, X9, X9
-	VMULPS     expPoly0<>+0(SB), X9, X3
-	VADDPS     expPoly1<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly2<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly3<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly4<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly5<>+0(SB), X3, X3
-	VMULPS     X9, X9, X8
-	VMULPS     X8, X3, X3
-	VADDPS     X9, X3, X3
-	VADDPS     one<>+0(SB), X3, X3
-	VPADDD     expBias<>+0(SB), X7, X7
-	VPSLLD     $0x17, X7, X7
-	VMULPS     X7, X3, X3
-	VANDPS     X6, X3, X3
-	VCMPPS     $0x15, expLow<>+0(SB), X0, X6
-	VMULPS     expLog2E<>+0(SB), X0, X7
-	VADDPS     expMagic<>+0(SB), X7, X7
-	VSUBPS     expMagic<>+0(SB), X7, X8
-	VMULPS     expLn2High<>+0(SB), X8, X9
-	VSUBPS     X9, X0, X9
-	VMULPS     expLn2Low<>+0(SB), X8, X8
-	VSUBPS     X8, X9, X9
-	VMULPS     expPoly0<>+0(SB), X9, X0
-	VADDPS     expPoly1<>+0(SB), X0, X0
-	VMULPS     X9, X0, X0
-	VADDPS     expPoly2<>+0(SB), X0, X0
-	VMULPS     X9, X0, X0
-	VADDPS     expPoly3<>+0(SB), X0, X0
-	VMULPS     X9, X0, X0
-	VADDPS     expPoly4<>+0(SB), X0, X0
-	VMULPS     X9, X0, X0
-	VADDPS     expPoly5<>+0(SB), X0, X0
-	VMULPS     X9, X9, X8
-	VMULPS     X8, X0, X0
-	VADDPS     X9, X0, X0
-	VADDPS     one<>+0(SB), X0, X0
-	VPADDD     expBias<>+0(SB), X7, X7
-	VPSLLD     $0x17, X7, X7
-	VMULPS     X7, X0, X0
-	VANDPS     X6, X0, X0
-	VMOVUPS    X3, 256(AX)
-	VMOVUPS    X0, 272(AX)
-	VMULPS     X3, X5, X5
-	VMULPS     X0, X1, X1
-	VADDPS     X1, X5, X1
-	VMOVAPS    X4, X0
+	VMOVUPS lanes<>+12(SB), X2
+	MOVQ largest+8(FP), DX
+	MOVQ sums+16(FP), BX
+	TESTQ CX, CX; JNZ merged; VMASKMOVPS (DX), X2, X3; VMASKMOVPS (BX), X2, X5; VMAXPS X3, X0, X4; VSUBPS X4, X3, X3
+	VSUBPS X4, X0, X0; VCMPPS $0x15, expLow<>+0(SB), X3, X6; VMULPS expLog2E<>+0(SB), X3, X7; VADDPS expMagic<>+0(SB), X7, X7
+	VSUBPS expMagic<>+0(SB), X7, X8; VMULPS expLn2High<>+0(SB), X8, X9; VSUBPS X9, X3, X9; VMULPS expLn2Low<>+0(SB), X8, X8
+	VSUBPS X8, X9, X9; VMULPS expPoly0<>+0(SB), X9, X3; VADDPS expPoly1<>+0(SB), X3, X3; VMULPS X9, X3, X3
+	VADDPS expPoly2<>+0(SB), X3, X3; VMULPS X9, X3, X3; VADDPS expPoly3<>+0(SB), X3, X3; VMULPS X9, X3, X3
+	VADDPS expPoly4<>+0(SB), X3, X3; VMULPS X9, X3, X3; VADDPS expPoly5<>+0(SB), X3, X3; VMULPS X9, X9, X8; VMULPS X8, X3, X3
+	VADDPS X9, X3, X3; VADDPS one<>+0(SB), X3, X3; VPADDD expBias<>+0(SB), X7, X7; VPSLLD $0x17, X7, X7; VMULPS X7, X3, X3
+	VANDPS X6, X3, X3; VCMPPS $0x15, expLow<>+0(SB), X0, X6; VMULPS expLog2E<>+0(SB), X0, X7; VADDPS expMagic<>+0(SB), X7, X7
+	VSUBPS expMagic<>+0(SB), X7, X8; VMULPS expLn2High<>+0(SB), X8, X9; VSUBPS X9, X0, X9; VMULPS expLn2Low<>+0(SB), X8, X8
+	VSUBPS X8, X9, X9; VMULPS expPoly0<>+0(SB), X9, X0; VADDPS expPoly1<>+0(SB), X0, X0; VMULPS X9, X0, X0
+	VADDPS expPoly2<>+0(SB), X0, X0; VMULPS X9, X0, X0; VADDPS expPoly3<>+0(SB), X0, X0; VMULPS X9, X0, X0
+	VADDPS expPoly4<>+0(SB), X0, X0; VMULPS X9, X0, X0; VADDPS expPoly5<>+0(SB), X0, X0; VMULPS X9, X9, X8; VMULPS X8, X0, X0
+	VADDPS X9, X0, X0; VADDPS one<>+0(SB), X0, X0; VPADDD expBias<>+0(SB), X7, X7; VPSLLD $0x17, X7, X7; VMULPS X7, X0, X0
+	VANDPS X6, X0, X0; VMOVUPS X3, 256(AX); VMOVUPS X0, 272(AX); VMULPS X3, X5, X5; VMULPS X0, X1, X1; VADDPS X1, X5, X1
+	VMOVAPS X4, X0
 
 merged:
-	VMASKMOVPS X0, X2, (DX)
-	VMASKMOVPS X1, X2, (BX)
-	MOVQ       out+0(FP), DX
-	MOVQ       v+48(FP), BX
-	MOVQ       valueDim+88(FP), SI
-	MOVQ       SI, DI
-	SHLQ       $0x02, DI
-	MOVQ       SI, R8
-	SHLQ       $0x02, R8
+	VMASKMOVPS X0, X2, (DX); VMASKMOVPS X1, X2, (BX)
+	MOVQ out+0(FP), DX
+	MOVQ v+48(FP), BX
+	MOVQ valueDim+88(FP), SI
+	MOVQ SI, DI; SHLQ $0x02, DI; MOVQ SI, R8; SHLQ $0x02, R8
 
 	// Values, 64 dimensions at a time.
 values64:
-	CMPQ   SI, $0x40
-	JLT    done64
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	MOVQ   n+72(FP), R11
-	MOVQ   BX, R9
-	MOVQ   AX, R10
+	CMPQ SI, $0x40; JLT done64; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5; VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7
+	MOVQ n+72(FP), R11
+	MOVQ BX, R9; MOVQ AX, R10
 
 position64:
-	VBROADCASTSS (R10), Y8
-	VMOVUPS      (R9), Y9
-	VFMADD231PS  Y9, Y8, Y0
-	VMOVUPS      32(R9), Y9
-	VFMADD231PS  Y9, Y8, Y1
-	VMOVUPS      64(R9), Y9
-	VFMADD231PS  Y9, Y8, Y2
-	VMOVUPS      96(R9), Y9
-	VFMADD231PS  Y9, Y8, Y3
-	VMOVUPS      128(R9), Y9
-	VFMADD231PS  Y9, Y8, Y4
-	VMOVUPS      160(R9), Y9
-	VFMADD231PS  Y9, Y8, Y5
-	VMOVUPS      192(R9), Y9
-	VFMADD231PS  Y9, Y8, Y6
-	VMOVUPS      224(R9), Y9
-	VFMADD231PS  Y9, Y8, Y7
-	ADDQ         $0x04, R10
-	ADDQ         R8, R9
-	DECQ         R11
-	JNZ          position64
-	MOVQ         DX, R9
-	TESTQ        CX, CX
-	JNZ          store64
-	VBROADCASTSS 256(AX), Y9
-	VBROADCASTSS 272(AX), Y10
-	VMULPS       (R9), Y9, Y8
-	VMULPS       Y10, Y0, Y0
-	VADDPS       Y0, Y8, Y0
-	VMULPS       32(R9), Y9, Y8
-	VMULPS       Y10, Y1, Y1
-	VADDPS       Y1, Y8, Y1
-	VMULPS       64(R9), Y9, Y8
-	VMULPS       Y10, Y2, Y2
-	VADDPS       Y2, Y8, Y2
-	VMULPS       96(R9), Y9, Y8
-	VMULPS       Y10, Y3, Y3
-	VADDPS       Y3, Y8, Y3
-	VMULPS       128(R9), Y9, Y8
-	VMULPS       Y10, Y4, Y4
-	VADDPS       Y4, Y8, Y4
-	VMULPS       160(R9), Y9, Y8
-	VMULPS       Y10, Y5, Y5
-	VADDPS       Y5, Y8, Y5
-	VMULPS       192(R9), Y9, Y8
-	VMULPS       Y10, Y6, Y6
-	VADDPS       Y6, Y8, Y6
-	VMULPS       224(R9), Y9, Y8
-	VMULPS       Y10, Y7, Y7
-	VADDPS       Y7, Y8, Y7
-	VMOVUPS      Y0, (R9)
-	VMOVUPS      Y1, 32(R9)
-	VMOVUPS      Y2, 64(R9)
-	VMOVUPS      Y3, 96(R9)
-	VMOVUPS      Y4, 128(R9)
-	VMOVUPS      Y5, 160(R9)
-	VMOVUPS      Y6, 192(R9)
-	VMOVUPS      Y7, 224(R9)
-	ADDQ         DI, R9
-	JMP          next64
+	VBROADCASTSS (R10), Y8; VMOVUPS (R9), Y9; VFMADD231PS Y9, Y8, Y0; VMOVUPS 32(R9), Y9; VFMADD231PS Y9, Y8, Y1; VMOVUPS 64(R9), Y9
+	VFMADD231PS Y9, Y8, Y2; VMOVUPS 96(R9), Y9; VFMADD231PS Y9, Y8, Y3; VMOVUPS 128(R9), Y9; VFMADD231PS Y9, Y8, Y4
+	VMOVUPS 160(R9), Y9; VFMADD231PS Y9, Y8, Y5; VMOVUPS 192(R9), Y9; VFMADD231PS Y9, Y8, Y6; VMOVUPS 224(R9), Y9
+	VFMADD231PS Y9, Y8, Y7; ADDQ $0x04, R10; ADDQ R8, R9; DECQ R11; JNZ position64; MOVQ DX, R9; TESTQ CX, CX; JNZ store64
+	VBROADCASTSS 256(AX), Y9; VBROADCASTSS 272(AX), Y10; VMULPS (R9), Y9, Y8; VMULPS Y10, Y0, Y0; VADDPS Y0, Y8, Y0
+	VMULPS 32(R9), Y9, Y8; VMULPS Y10, Y1, Y1; VADDPS Y1, Y8, Y1; VMULPS 64(R9), Y9, Y8; VMULPS Y10, Y2, Y2; VADDPS Y2, Y8, Y2
+	VMULPS 96(R9), Y9, Y8; VMULPS Y10, Y3, Y3; VADDPS Y3, Y8, Y3; VMULPS 128(R9), Y9, Y8; VMULPS Y10, Y4, Y4; VADDPS Y4, Y8, Y4
+	VMULPS 160(R9), Y9, Y8; VMULPS Y10, Y5, Y5; VADDPS Y5, Y8, Y5; VMULPS 192(R9), Y9, Y8; VMULPS Y10, Y6, Y6; VADDPS Y6, Y8, Y6
+	VMULPS 224(R9), Y9, Y8; VMULPS Y10, Y7, Y7; VADDPS Y7, Y8, Y7; VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); VMOVUPS Y2, 64(R9)
+	VMOVUPS Y3, 96(R9); VMOVUPS Y4, 128(R9); VMOVUPS Y5, 160(R9); VMOVUPS Y6, 192(R9); VMOVUPS Y7, 224(R9); ADDQ DI, R9; JMP next64
 
 store64:
-	VMOVUPS Y0, (R9)
-	VMOVUPS Y1, 32(R9)
-	VMOVUPS Y2, 64(R9)
-	VMOVUPS Y3, 96(R9)
-	VMOVUPS Y4, 128(R9)
-	VMOVUPS Y5, 160(R9)
-	VMOVUPS Y6, 192(R9)
-	VMOVUPS Y7, 224(R9)
-	ADDQ    DI, R9
+	VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); VMOVUPS Y2, 64(R9); VMOVUPS Y3, 96(R9); VMOVUPS Y4, 128(R9); VMOVUPS Y5, 160(R9)
+	VMOVUPS Y6, 192(R9); VMOVUPS Y7, 224(R9); ADDQ DI, R9
 
 next64:
-	ADDQ $0x00000100, DX
-	ADDQ $0x00000100, BX
-	SUBQ $0x40, SI
-	JMP  values64
+	ADDQ $0x00000100, DX; ADDQ $0x00000100, BX; SUBQ $0x40, SI; JMP values64
 
 done64:
 	// Values, 16 dimensions at a time.
 values16:
-	CMPQ   SI, $0x10
-	JLT    done16
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	MOVQ   n+72(FP), R11
-	MOVQ   BX, R9
-	MOVQ   AX, R10
+	CMPQ SI, $0x10; JLT done16; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1
+	MOVQ n+72(FP), R11
+	MOVQ BX, R9; MOVQ AX, R10
 
 position16:
-	VBROADCASTSS (R10), Y2
-	VMOVUPS      (R9), Y3
-	VFMADD231PS  Y3, Y2, Y0
-	VMOVUPS      32(R9), Y3
-	VFMADD231PS  Y3, Y2, Y1
-	ADDQ         $0x04, R10
-	ADDQ         R8, R9
-	DECQ         R11
-	JNZ          position16
-	MOVQ         DX, R9
-	TESTQ        CX, CX
-	JNZ          store16
-	VBROADCASTSS 256(AX), Y3
-	VBROADCASTSS 272(AX), Y4
-	VMULPS       (R9), Y3, Y2
-	VMULPS       Y4, Y0, Y0
-	VADDPS       Y0, Y2, Y0
-	VMULPS       32(R9), Y3, Y2
-	VMULPS       Y4, Y1, Y1
-	VADDPS       Y1, Y2, Y1
-	VMOVUPS      Y0, (R9)
-	VMOVUPS      Y1, 32(R9)
-	ADDQ         DI, R9
-	JMP          next16
+	VBROADCASTSS (R10), Y2; VMOVUPS (R9), Y3; VFMADD231PS Y3, Y2, Y0; VMOVUPS 32(R9), Y3; VFMADD231PS Y3, Y2, Y1; ADDQ $0x04, R10
+	ADDQ R8, R9; DECQ R11; JNZ position16; MOVQ DX, R9; TESTQ CX, CX; JNZ store16; VBROADCASTSS 256(AX), Y3
+	VBROADCASTSS 272(AX), Y4; VMULPS (R9), Y3, Y2; VMULPS Y4, Y0, Y0; VADDPS Y0, Y2, Y0; VMULPS 32(R9), Y3, Y2; VMULPS Y4, Y1, Y1
+	VADDPS Y1, Y2, Y1; VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); ADDQ DI, R9; JMP next16
 
 store16:
-	VMOVUPS Y0, (R9)
-	VMOVUPS Y1, 32(R9)
-	ADDQ    DI, R9
+	VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); ADDQ DI, R9
 
 next16:
-	ADDQ $0x00000040, DX
-	ADDQ $0x00000040, BX
-	SUBQ $0x10, SI
-	JMP  values16
+	ADDQ $0x00000040, DX; ADDQ $0x00000040, BX; SUBQ $0x10, SI; JMP values16
 
 done16:
 	VZEROUPPER
@@ -1432,964 +577,251 @@ TEXT ·attendHalvesAVX2Q2(SB), NOSPLIT, $0-104
 	MOVQ weights+56(FP), AX
 
 	// Scores of positions from 0 on.
-	MOVQ   q+24(FP), CX
-	MOVQ   at+32(FP), DX
-	MOVQ   (DX), BX
-	ADDQ   CX, BX
-	MOVQ   8(DX), DX
-	ADDQ   CX, DX
-	MOVQ   k+40(FP), CX
-	MOVQ   headDim+80(FP), SI
-	MOVQ   v+48(FP), DI
-	SUBQ   CX, DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+	MOVQ q+24(FP), CX
+	MOVQ at+32(FP), DX
+	MOVQ (DX), BX; ADDQ CX, BX; MOVQ 8(DX), DX; ADDQ CX, DX
+	MOVQ k+40(FP), CX
+	MOVQ headDim+80(FP), SI
+	MOVQ v+48(FP), DI
+	SUBQ CX, DI; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4; VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7
 
 score0:
-	PREFETCHT0   2048(CX)
-	PREFETCHT0   (CX)(DI*1)
-	PREFETCHT0   2112(CX)
-	PREFETCHT0   64(CX)(DI*1)
-	VBROADCASTSS (BX), Y8
-	VBROADCASTSS (DX), Y9
-	VCVTPH2PS    (CX), Y10
-	VFMADD231PS  Y10, Y8, Y0
-	VFMADD231PS  Y10, Y9, Y4
-	VCVTPH2PS    16(CX), Y10
-	VFMADD231PS  Y10, Y8, Y1
-	VFMADD231PS  Y10, Y9, Y5
-	VCVTPH2PS    32(CX), Y10
-	VFMADD231PS  Y10, Y8, Y2
-	VFMADD231PS  Y10, Y9, Y6
-	VCVTPH2PS    48(CX), Y10
-	VFMADD231PS  Y10, Y8, Y3
-	VFMADD231PS  Y10, Y9, Y7
-	ADDQ         $0x04, BX
-	ADDQ         $0x04, DX
-	ADDQ         $+128, CX
-	DECQ         SI
-	JNZ          score0
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, 64(AX)
-	VMOVUPS      Y3, 96(AX)
-	VMOVUPS      Y4, 256(AX)
-	VMOVUPS      Y5, 288(AX)
-	VMOVUPS      Y6, 320(AX)
-	VMOVUPS      Y7, 352(AX)
+	PREFETCHT0 2048(CX); PREFETCHT0 (CX)(DI*1); PREFETCHT0 2112(CX); PREFETCHT0 64(CX)(DI*1); VBROADCASTSS (BX), Y8
+	VBROADCASTSS (DX), Y9; VCVTPH2PS (CX), Y10; VFMADD231PS Y10, Y8, Y0; VFMADD231PS Y10, Y9, Y4; VCVTPH2PS 16(CX), Y10
+	VFMADD231PS Y10, Y8, Y1; VFMADD231PS Y10, Y9, Y5; VCVTPH2PS 32(CX), Y10; VFMADD231PS Y10, Y8, Y2; VFMADD231PS Y10, Y9, Y6
+	VCVTPH2PS 48(CX), Y10; VFMADD231PS Y10, Y8, Y3; VFMADD231PS Y10, Y9, Y7; ADDQ $0x04, BX; ADDQ $0x04, DX; ADDQ $+128, CX; DECQ SI
+	JNZ score0; VMOVUPS Y0, (AX); VMOVUPS Y1, 32(AX); VMOVUPS Y2, 64(AX); VMOVUPS Y3, 96(AX); VMOVUPS Y4, 256(AX)
+	VMOVUPS Y5, 288(AX); VMOVUPS Y6, 320(AX); VMOVUPS Y7, 352(AX)
 
 	// Scores of positions from 32 on.
-	MOVQ   q+24(FP), CX
-	MOVQ   at+32(FP), DX
-	MOVQ   (DX), BX
-	ADDQ   CX, BX
-	MOVQ   8(DX), DX
-	ADDQ   CX, DX
-	MOVQ   k+40(FP), CX
-	MOVQ   headDim+80(FP), SI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+	MOVQ q+24(FP), CX
+	MOVQ at+32(FP), DX
+	MOVQ (DX), BX; ADDQ CX, BX; MOVQ 8(DX), DX; ADDQ CX, DX
+	MOVQ k+40(FP), CX
+	MOVQ headDim+80(FP), SI
+	VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4; VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7
 
 score4:
-	VBROADCASTSS (BX), Y8
-	VBROADCASTSS (DX), Y9
-	VCVTPH2PS    64(CX), Y10
-	VFMADD231PS  Y10, Y8, Y0
-	VFMADD231PS  Y10, Y9, Y4
-	VCVTPH2PS    80(CX), Y10
-	VFMADD231PS  Y10, Y8, Y1
-	VFMADD231PS  Y10, Y9, Y5
-	VCVTPH2PS    96(CX), Y10
-	VFMADD231PS  Y10, Y8, Y2
-	VFMADD231PS  Y10, Y9, Y6
-	VCVTPH2PS    112(CX), Y10
-	VFMADD231PS  Y10, Y8, Y3
-	VFMADD231PS  Y10, Y9, Y7
-	ADDQ         $0x04, BX
-	ADDQ         $0x04, DX
-	ADDQ         $+128, CX
-	DECQ         SI
-	JNZ          score4
-	VMOVUPS      Y0, 128(AX)
-	VMOVUPS      Y1, 160(AX)
-	VMOVUPS      Y2, 192(AX)
-	VMOVUPS      Y3, 224(AX)
-	VMOVUPS      Y4, 384(AX)
-	VMOVUPS      Y5, 416(AX)
-	VMOVUPS      Y6, 448(AX)
-	VMOVUPS      Y7, 480(AX)
+	VBROADCASTSS (BX), Y8; VBROADCASTSS (DX), Y9; VCVTPH2PS 64(CX), Y10; VFMADD231PS Y10, Y8, Y0; VFMADD231PS Y10, Y9, Y4
+	VCVTPH2PS 80(CX), Y10; VFMADD231PS Y10, Y8, Y1; VFMADD231PS Y10, Y9, Y5; VCVTPH2PS 96(CX), Y10; VFMADD231PS Y10, Y8, Y2
+	VFMADD231PS Y10, Y9, Y6; VCVTPH2PS 112(CX), Y10; VFMADD231PS Y10, Y8, Y3; VFMADD231PS Y10, Y9, Y7; ADDQ $0x04, BX
+	ADDQ $0x04, DX; ADDQ $+128, CX; DECQ SI; JNZ score4; VMOVUPS Y0, 128(AX); VMOVUPS Y1, 160(AX); VMOVUPS Y2, 192(AX)
+	VMOVUPS Y3, 224(AX); VMOVUPS Y4, 384(AX); VMOVUPS Y5, 416(AX); VMOVUPS Y6, 448(AX); VMOVUPS Y7, 480(AX)
 
 	// The lanes of positions that the queries see.
-	MOVQ         first+96(FP), CX
+	MOVQ first+96(FP), CX
 	VPBROADCASTD n+72(FP), Y0
-	VBROADCASTSS (AX), Y1
-	VMOVAPS      Y1, Y2
-	VPCMPGTD     positions<>+0(SB), Y0, Y4
-	VMOVUPS      (AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+32(SB), Y0, Y4
-	VMOVUPS      32(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+64(SB), Y0, Y4
-	VMOVUPS      64(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+96(SB), Y0, Y4
-	VMOVUPS      96(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+128(SB), Y0, Y4
-	VMOVUPS      128(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+160(SB), Y0, Y4
-	VMOVUPS      160(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+192(SB), Y0, Y4
-	VMOVUPS      192(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+224(SB), Y0, Y4
-	VMOVUPS      224(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERM2F128   $0x01, Y1, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERMILPS    $0x4e, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERMILPS    $0xb1, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VMOVUPS      (AX), Y2
-	VSUBPS       Y1, Y2, Y2
-	VCMPPS       $0x15, expLow<>+0(SB), Y2, Y3
-	VMULPS       expLog2E<>+0(SB), Y2, Y4
-	VADDPS       expMagic<>+0(SB), Y4, Y4
-	VSUBPS       expMagic<>+0(SB), Y4, Y5
-	VMULPS       expLn2High<>+0(SB), Y5, Y6
-	VSUBPS       Y6, Y2, Y6
-	VMULPS       expLn2Low<>+0(SB), Y5, Y5
-	VSUBPS       Y5, Y6, Y6
-	VMULPS       expPoly0<>+0(SB), Y6, Y2
-	VADDPS       expPoly1<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly2<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly3<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly4<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly5<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y6, Y5
-	VMULPS       Y5, Y2, Y2
-	VADDPS       Y6, Y2, Y2
-	VADDPS       one<>+0(SB), Y2, Y2
-	VPADDD       expBias<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y2, Y2
-	VANDPS       Y3, Y2, Y2
-	VPCMPGTD     positions<>+0(SB), Y0, Y3
-	VANDPS       Y3, Y2, Y2
-	VMOVUPS      Y2, (AX)
-	VMOVAPS      Y2, Y2
-	VMOVUPS      32(AX), Y3
-	VSUBPS       Y1, Y3, Y3
-	VCMPPS       $0x15, expLow<>+0(SB), Y3, Y4
-	VMULPS       expLog2E<>+0(SB), Y3, Y5
-	VADDPS       expMagic<>+0(SB), Y5, Y5
-	VSUBPS       expMagic<>+0(SB), Y5, Y6
-	VMULPS       expLn2High<>+0(SB), Y6, Y7
-	VSUBPS       Y7, Y3, Y7
-	VMULPS       expLn2Low<>+0(SB), Y6, Y6
-	VSUBPS       Y6, Y7, Y7
-	VMULPS       expPoly0<>+0(SB), Y7, Y3
-	VADDPS       expPoly1<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly2<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly3<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly4<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly5<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y7, Y6
-	VMULPS       Y6, Y3, Y3
-	VADDPS       Y7, Y3, Y3
-	VADDPS       one<>+0(SB), Y3, Y3
-	VPADDD       expBias<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y3, Y3
-	VANDPS       Y4, Y3, Y3
-	VPCMPGTD     positions<>+32(SB), Y0, Y4
-	VANDPS       Y4, Y3, Y3
-	VMOVUPS      Y3, 32(AX)
-	VMOVAPS      Y3, Y3
-	VMOVUPS      64(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+64(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 64(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      96(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+96(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 96(AX)
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      128(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+128(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 128(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      160(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+160(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 160(AX)
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      192(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+192(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 192(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      224(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+224(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 224(AX)
-	VADDPS       Y4, Y3, Y3
-	VADDPS       Y3, Y2, Y2
-	VPERM2F128   $0x01, Y2, Y2, Y3
-	VADDPS       Y3, Y2, Y2
-	VPERMILPS    $0x4e, Y2, Y3
-	VADDPS       Y3, Y2, Y2
-	VPERMILPS    $0xb1, Y2, Y3
-	VADDPS       Y3, Y2, Y2
-	VMOVAPS      X1, X1
-	VMOVAPS      X2, X2
-	VBROADCASTSS 256(AX), Y3
-	VMOVAPS      Y3, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y6
-	VMOVUPS      256(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VMOVUPS      288(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+64(SB), Y0, Y6
-	VMOVUPS      320(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+96(SB), Y0, Y6
-	VMOVUPS      352(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+128(SB), Y0, Y6
-	VMOVUPS      384(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+160(SB), Y0, Y6
-	VMOVUPS      416(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+192(SB), Y0, Y6
-	VMOVUPS      448(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+224(SB), Y0, Y6
-	VMOVUPS      480(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERM2F128   $0x01, Y3, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0x4e, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0xb1, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VMOVUPS      256(AX), Y4
-	VSUBPS       Y3, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 256(AX)
-	VMOVAPS      Y4, Y4
-	VMOVUPS      288(AX), Y5
-	VSUBPS       Y3, Y5, Y5
-	VCMPPS       $0x15, expLow<>+0(SB), Y5, Y6
-	VMULPS       expLog2E<>+0(SB), Y5, Y7
-	VADDPS       expMagic<>+0(SB), Y7, Y7
-	VSUBPS       expMagic<>+0(SB), Y7, Y8
-	VMULPS       expLn2High<>+0(SB), Y8, Y9
-	VSUBPS       Y9, Y5, Y9
-	VMULPS       expLn2Low<>+0(SB), Y8, Y8
-	VSUBPS       Y8, Y9, Y9
-	VMULPS       expPoly0<>+0(SB), Y9, Y5
-	VADDPS       expPoly1<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly2<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly3<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly4<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly5<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y9, Y8
-	VMULPS       Y8, Y5, Y5
-	VADDPS       Y9, Y5, Y5
-	VADDPS       one<>+0(SB), Y5, Y5
-	VPADDD       expBias<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y5, Y5
-	VANDPS       Y6, Y5, Y5
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VANDPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 288(AX)
-	VMOVAPS      Y5, Y5
-	VMOVUPS      320(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+64(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 320(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      352(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+96(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 352(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      384(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+128(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 384(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      416(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+160(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 416(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      448(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+192(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 448(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      480(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+224(SB), Y0, Y0
-	VANDPS       Y0, Y6, Y6
-	VMOVUPS      Y6, 480(AX)
-	VADDPS       Y6, Y5, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERM2F128   $0x01, Y4, Y4, Y0
-	VADDPS       Y0, Y4, Y4
-	VPERMILPS    $0x4e, Y4, Y0
-	VADDPS       Y0, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y0
-	VADDPS       Y0, Y4, Y4
-	VINSERTPS    $0x10, X3, X1, X1
-	VINSERTPS    $0x10, X4, X2, X2
+	VBROADCASTSS (AX), Y1; VMOVAPS Y1, Y2; VPCMPGTD positions<>+0(SB), Y0, Y4; VMOVUPS (AX), Y3; VMAXPS Y1, Y3, Y3
+	VBLENDVPS Y4, Y3, Y1, Y1; VPCMPGTD positions<>+32(SB), Y0, Y4; VMOVUPS 32(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+64(SB), Y0, Y4; VMOVUPS 64(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+96(SB), Y0, Y4; VMOVUPS 96(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+128(SB), Y0, Y4; VMOVUPS 128(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+160(SB), Y0, Y4; VMOVUPS 160(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+192(SB), Y0, Y4; VMOVUPS 192(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+224(SB), Y0, Y4; VMOVUPS 224(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2; VMAXPS Y2, Y1, Y1
+	VPERM2F128 $0x01, Y1, Y1, Y2; VMAXPS Y2, Y1, Y1; VPERMILPS $0x4e, Y1, Y2; VMAXPS Y2, Y1, Y1; VPERMILPS $0xb1, Y1, Y2
+	VMAXPS Y2, Y1, Y1; VMOVUPS (AX), Y2; VSUBPS Y1, Y2, Y2; VCMPPS $0x15, expLow<>+0(SB), Y2, Y3; VMULPS expLog2E<>+0(SB), Y2, Y4
+	VADDPS expMagic<>+0(SB), Y4, Y4; VSUBPS expMagic<>+0(SB), Y4, Y5; VMULPS expLn2High<>+0(SB), Y5, Y6; VSUBPS Y6, Y2, Y6
+	VMULPS expLn2Low<>+0(SB), Y5, Y5; VSUBPS Y5, Y6, Y6; VMULPS expPoly0<>+0(SB), Y6, Y2; VADDPS expPoly1<>+0(SB), Y2, Y2
+	VMULPS Y6, Y2, Y2; VADDPS expPoly2<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2; VADDPS expPoly3<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2
+	VADDPS expPoly4<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2; VADDPS expPoly5<>+0(SB), Y2, Y2; VMULPS Y6, Y6, Y5; VMULPS Y5, Y2, Y2
+	VADDPS Y6, Y2, Y2; VADDPS one<>+0(SB), Y2, Y2; VPADDD expBias<>+0(SB), Y4, Y4; VPSLLD $0x17, Y4, Y4; VMULPS Y4, Y2, Y2
+	VANDPS Y3, Y2, Y2; VPCMPGTD positions<>+0(SB), Y0, Y3; VANDPS Y3, Y2, Y2; VMOVUPS Y2, (AX); VMOVAPS Y2, Y2; VMOVUPS 32(AX), Y3
+	VSUBPS Y1, Y3, Y3; VCMPPS $0x15, expLow<>+0(SB), Y3, Y4; VMULPS expLog2E<>+0(SB), Y3, Y5; VADDPS expMagic<>+0(SB), Y5, Y5
+	VSUBPS expMagic<>+0(SB), Y5, Y6; VMULPS expLn2High<>+0(SB), Y6, Y7; VSUBPS Y7, Y3, Y7; VMULPS expLn2Low<>+0(SB), Y6, Y6
+	VSUBPS Y6, Y7, Y7; VMULPS expPoly0<>+0(SB), Y7, Y3; VADDPS expPoly1<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3
+	VADDPS expPoly2<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3; VADDPS expPoly3<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3
+	VADDPS expPoly4<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3; VADDPS expPoly5<>+0(SB), Y3, Y3; VMULPS Y7, Y7, Y6; VMULPS Y6, Y3, Y3
+	VADDPS Y7, Y3, Y3; VADDPS one<>+0(SB), Y3, Y3; VPADDD expBias<>+0(SB), Y5, Y5; VPSLLD $0x17, Y5, Y5; VMULPS Y5, Y3, Y3
+	VANDPS Y4, Y3, Y3; VPCMPGTD positions<>+32(SB), Y0, Y4; VANDPS Y4, Y3, Y3; VMOVUPS Y3, 32(AX); VMOVAPS Y3, Y3
+	VMOVUPS 64(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+64(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 64(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 96(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+96(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 96(AX); VADDPS Y4, Y3, Y3
+	VMOVUPS 128(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+128(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 128(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 160(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+160(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 160(AX); VADDPS Y4, Y3, Y3
+	VMOVUPS 192(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+192(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 192(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 224(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+224(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 224(AX); VADDPS Y4, Y3, Y3
+	VADDPS Y3, Y2, Y2; VPERM2F128 $0x01, Y2, Y2, Y3; VADDPS Y3, Y2, Y2; VPERMILPS $0x4e, Y2, Y3; VADDPS Y3, Y2, Y2
+	VPERMILPS $0xb1, Y2, Y3; VADDPS Y3, Y2, Y2; VMOVAPS X1, X1; VMOVAPS X2, X2; VBROADCASTSS 256(AX), Y3; VMOVAPS Y3, Y4
+	VPCMPGTD positions<>+0(SB), Y0, Y6; VMOVUPS 256(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+32(SB), Y0, Y6; VMOVUPS 288(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+64(SB), Y0, Y6; VMOVUPS 320(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+96(SB), Y0, Y6; VMOVUPS 352(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+128(SB), Y0, Y6; VMOVUPS 384(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+160(SB), Y0, Y6; VMOVUPS 416(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+192(SB), Y0, Y6; VMOVUPS 448(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+224(SB), Y0, Y6; VMOVUPS 480(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4; VMAXPS Y4, Y3, Y3
+	VPERM2F128 $0x01, Y3, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0x4e, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0xb1, Y3, Y4
+	VMAXPS Y4, Y3, Y3; VMOVUPS 256(AX), Y4; VSUBPS Y3, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+0(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 256(AX); VMOVAPS Y4, Y4
+	VMOVUPS 288(AX), Y5; VSUBPS Y3, Y5, Y5; VCMPPS $0x15, expLow<>+0(SB), Y5, Y6; VMULPS expLog2E<>+0(SB), Y5, Y7
+	VADDPS expMagic<>+0(SB), Y7, Y7; VSUBPS expMagic<>+0(SB), Y7, Y8; VMULPS expLn2High<>+0(SB), Y8, Y9; VSUBPS Y9, Y5, Y9
+	VMULPS expLn2Low<>+0(SB), Y8, Y8; VSUBPS Y8, Y9, Y9; VMULPS expPoly0<>+0(SB), Y9, Y5; VADDPS expPoly1<>+0(SB), Y5, Y5
+	VMULPS Y9, Y5, Y5; VADDPS expPoly2<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly3<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5
+	VADDPS expPoly4<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly5<>+0(SB), Y5, Y5; VMULPS Y9, Y9, Y8; VMULPS Y8, Y5, Y5
+	VADDPS Y9, Y5, Y5; VADDPS one<>+0(SB), Y5, Y5; VPADDD expBias<>+0(SB), Y7, Y7; VPSLLD $0x17, Y7, Y7; VMULPS Y7, Y5, Y5
+	VANDPS Y6, Y5, Y5; VPCMPGTD positions<>+32(SB), Y0, Y6; VANDPS Y6, Y5, Y5; VMOVUPS Y5, 288(AX); VMOVAPS Y5, Y5
+	VMOVUPS 320(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+64(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 320(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 352(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+96(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 352(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 384(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+128(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 384(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 416(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+160(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 416(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 448(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+192(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 448(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 480(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+224(SB), Y0, Y0; VANDPS Y0, Y6, Y6; VMOVUPS Y6, 480(AX); VADDPS Y6, Y5, Y5
+	VADDPS Y5, Y4, Y4; VPERM2F128 $0x01, Y4, Y4, Y0; VADDPS Y0, Y4, Y4; VPERMILPS $0x4e, Y4, Y0; VADDPS Y0, Y4, Y4
+	VPERMILPS $0xb1, Y4, Y0; VADDPS Y0, Y4, Y4; VINSERTPS $0x10, X3, X1, X1; VINSERTPS $0x10, X4, X2, X2
 
 	// The largest scores and sums of weights so far.
-	VMOVUPS    lanes<>+8(SB), X0
-	MOVQ       largest+8(FP), DX
-	MOVQ       sums+16(FP), BX
-	TESTQ      CX, CX
-	JNZ        merged
-	VMASKMOVPS (DX), X0, X3
-	VMASKMOVPS (BX), X0, X5
-	VMAXPS     X3, X1, X4
-	VSUBPS     X4, X3, X3
-	VSUBPS     X4, X1, X1
-	VCMPPS     $0x15, expLow<>+0(SB), X3, X6
-	VMULPS     expLog2E<>+0(SB), X3, X7
-	VADDPS     expMagic<>+0(SB), X7, X7
-	VSUBPS     expMagic<>+0(SB), X7, X8
-	VMULPS     expLn2High<>+0(SB), X8, X9
-	VSUBPS     X9, X3, X9
-	VMULPS     expLn2Low<>+0(SB), X8, X8
-	VSUBPS     X8, X9, X9
-	VMULPS     expPoly0<>+0(SB), X9, X3
-	VADDPS     expPoly1<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly2<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly3<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly4<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly5<>+0(SB), X3, X3
-	VMULPS     X9, X9, X8
-	VMULPS     X8, X3, X3
-	VADDPS     X9, X3, X3
-	VADDPS     one<>+0(SB), X3, X3
-	VPADDD     expBias<>+0(SB), X7, X7
-	VPSLLD     $0x17, X7, X7
-	VMULPS     X7, X3, X3
-	VANDPS     X6, X3, X3
-	VCMPPS     $0x15, expLow<>+0(SB), X1, X6
-	VMULPS     expLog2E<>+0(SB), X1, X7
-	VADDPS     expMagic<>+0(SB), X7, X7
-	VSUBPS     expMagic<>+0(SB), X7, X8
-	VMULPS     expLn2High<>+0(SB), X8, X9
-	VSUBPS     X9, X1, X9
-	VMULPS     expLn2Low<>+0(SB), X8, X8
-	VSUBPS     X8, X9, X9
-	VMULPS     expPoly0<>+0(SB), X9, X1
-	VADDPS     expPoly1<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly2<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly3<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly4<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly5<>+0(SB), X1, X1
-	VMULPS     X9, X9, X8
-	VMULPS     X8, X1, X1
-	VADDPS     X9, X1, X1
-	VADDPS     one<>+0(SB), X1, X1
-	VPADDD     expBias<>+0(SB), X7, X7
-	VPSLLD     $0x17, X7, X7
-	VMULPS     X7, X1, X1
-	VANDPS     X6, X1, X1
-	VMOVUPS    X3, 512(AX)
-	VMOVUPS    X1, 528(AX)
-	VMULPS     X3, X5, X5
-	VMULPS     X1, X2, X2
-	VADDPS     X2, X5, X2
-	VMOVAPS    X4, X1
+	VMOVUPS lanes<>+8(SB), X0
+	MOVQ largest+8(FP), DX
+	MOVQ sums+16(FP), BX
+	TESTQ CX, CX; JNZ merged; VMASKMOVPS (DX), X0, X3; VMASKMOVPS (BX), X0, X5; VMAXPS X3, X1, X4; VSUBPS X4, X3, X3
+	VSUBPS X4, X1, X1; VCMPPS $0x15, expLow<>+0(SB), X3, X6; VMULPS expLog2E<>+0(SB), X3, X7; VADDPS expMagic<>+0(SB), X7, X7
+	VSUBPS expMagic<>+0(SB), X7, X8; VMULPS expLn2High<>+0(SB), X8, X9; VSUBPS X9, X3, X9; VMULPS expLn2Low<>+0(SB), X8, X8
+	VSUBPS X8, X9, X9; VMULPS expPoly0<>+0(SB), X9, X3; VADDPS expPoly1<>+0(SB), X3, X3; VMULPS X9, X3, X3
+	VADDPS expPoly2<>+0(SB), X3, X3; VMULPS X9, X3, X3; VADDPS expPoly3<>+0(SB), X3, X3; VMULPS X9, X3, X3
+	VADDPS expPoly4<>+0(SB), X3, X3; VMULPS X9, X3, X3; VADDPS expPoly5<>+0(SB), X3, X3; VMULPS X9, X9, X8; VMULPS X8, X3, X3
+	VADDPS X9, X3, X3; VADDPS one<>+0(SB), X3, X3; VPADDD expBias<>+0(SB), X7, X7; VPSLLD $0x17, X7, X7; VMULPS X7, X3, X3
+	VANDPS X6, X3, X3; VCMPPS $0x15, expLow<>+0(SB), X1, X6; VMULPS expLog2E<>+0(SB), X1, X7; VADDPS expMagic<>+0(SB), X7, X7
+	VSUBPS expMagic<>+0(SB), X7, X8; VMULPS expLn2High<>+0(SB), X8, X9; VSUBPS X9, X1, X9; VMULPS expLn2Low<>+0(SB), X8, X8
+	VSUBPS X8, X9, X9; VMULPS expPoly0<>+0(SB), X9, X1; VADDPS expPoly1<>+0(SB), X1, X1; VMULPS X9, X1, X1
+	VADDPS expPoly2<>+0(SB), X1, X1; VMULPS X9, X1, X1; VADDPS expPoly3<>+0(SB), X1, X1; VMULPS X9, X1, X1
+	VADDPS expPoly4<>+0(SB), X1, X1; VMULPS X9, X1, X1; VADDPS expPoly5<>+0(SB), X1, X1; VMULPS X9, X9, X8; VMULPS X8, X1, X1
+	VADDPS X9, X1, X1; VADDPS one<>+0(SB), X1, X1; VPADDD expBias<>+0(SB), X7, X7; VPSLLD $0x17, X7, X7; VMULPS X7, X1, X1
+	VANDPS X6, X1, X1; VMOVUPS X3, 512(AX); VMOVUPS X1, 528(AX); VMULPS X3, X5, X5; VMULPS X1, X2, X2; VADDPS X2, X5, X2
+	VMOVAPS X4, X1
 
 merged:
-	VMASKMOVPS X1, X0, (DX)
-	VMASKMOVPS X2, X0, (BX)
-	MOVQ       out+0(FP), DX
-	MOVQ       v+48(FP), BX
-	MOVQ       valueDim+88(FP), SI
-	MOVQ       SI, DI
-	SHLQ       $0x02, DI
-	MOVQ       SI, R8
-	SHLQ       $0x01, R8
+	VMASKMOVPS X1, X0, (DX); VMASKMOVPS X2, X0, (BX)
+	MOVQ out+0(FP), DX
+	MOVQ v+48(FP), BX
+	MOVQ valueDim+88(FP), SI
+	MOVQ SI, DI; SHLQ $0x02, DI; MOVQ SI, R8; SHLQ $0x01, R8
 
 	// Values, 32 dimensions at a time.
 values32:
-	CMPQ   SI, $0x20
-	JLT    done32
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	MOVQ   n+72(FP), R11
-	MOVQ   BX, R9
-	MOVQ   AX, R10
+	CMPQ SI, $0x20; JLT done32; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5; VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7
+	MOVQ n+72(FP), R11
+	MOVQ BX, R9; MOVQ AX, R10
 
 position32:
-	VBROADCASTSS (R10), Y8
-	VBROADCASTSS 256(R10), Y9
-	VCVTPH2PS    (R9), Y10
-	VFMADD231PS  Y10, Y8, Y0
-	VFMADD231PS  Y10, Y9, Y4
-	VCVTPH2PS    16(R9), Y10
-	VFMADD231PS  Y10, Y8, Y1
-	VFMADD231PS  Y10, Y9, Y5
-	VCVTPH2PS    32(R9), Y10
-	VFMADD231PS  Y10, Y8, Y2
-	VFMADD231PS  Y10, Y9, Y6
-	VCVTPH2PS    48(R9), Y10
-	VFMADD231PS  Y10, Y8, Y3
-	VFMADD231PS  Y10, Y9, Y7
-	ADDQ         $0x04, R10
-	ADDQ         R8, R9
-	DECQ         R11
-	JNZ          position32
-	MOVQ         DX, R9
-	TESTQ        CX, CX
-	JNZ          store32
-	VBROADCASTSS 512(AX), Y9
-	VBROADCASTSS 528(AX), Y10
-	VMULPS       (R9), Y9, Y8
-	VMULPS       Y10, Y0, Y0
-	VADDPS       Y0, Y8, Y0
-	VMULPS       32(R9), Y9, Y8
-	VMULPS       Y10, Y1, Y1
-	VADDPS       Y1, Y8, Y1
-	VMULPS       64(R9), Y9, Y8
-	VMULPS       Y10, Y2, Y2
-	VADDPS       Y2, Y8, Y2
-	VMULPS       96(R9), Y9, Y8
-	VMULPS       Y10, Y3, Y3
-	VADDPS       Y3, Y8, Y3
-	VMOVUPS      Y0, (R9)
-	VMOVUPS      Y1, 32(R9)
-	VMOVUPS      Y2, 64(R9)
-	VMOVUPS      Y3, 96(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 516(AX), Y1
-	VBROADCASTSS 532(AX), Y2
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y2, Y4, Y4
-	VADDPS       Y4, Y0, Y4
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y2, Y5, Y5
-	VADDPS       Y5, Y0, Y5
-	VMULPS       64(R9), Y1, Y0
-	VMULPS       Y2, Y6, Y6
-	VADDPS       Y6, Y0, Y6
-	VMULPS       96(R9), Y1, Y0
-	VMULPS       Y2, Y7, Y7
-	VADDPS       Y7, Y0, Y7
-	VMOVUPS      Y4, (R9)
-	VMOVUPS      Y5, 32(R9)
-	VMOVUPS      Y6, 64(R9)
-	VMOVUPS      Y7, 96(R9)
-	ADDQ         DI, R9
-	JMP          next32
+	VBROADCASTSS (R10), Y8; VBROADCASTSS 256(R10), Y9; VCVTPH2PS (R9), Y10; VFMADD231PS Y10, Y8, Y0; VFMADD231PS Y10, Y9, Y4
+	VCVTPH2PS 16(R9), Y10; VFMADD231PS Y10, Y8, Y1; VFMADD231PS Y10, Y9, Y5; VCVTPH2PS 32(R9), Y10; VFMADD231PS Y10, Y8, Y2
+	VFMADD231PS Y10, Y9, Y6; VCVTPH2PS 48(R9), Y10; VFMADD231PS Y10, Y8, Y3; VFMADD231PS Y10, Y9, Y7; ADDQ $0x04, R10; ADDQ R8, R9
+	DECQ R11; JNZ position32; MOVQ DX, R9; TESTQ CX, CX; JNZ store32; VBROADCASTSS 512(AX), Y9; VBROADCASTSS 528(AX), Y10
+	VMULPS (R9), Y9, Y8; VMULPS Y10, Y0, Y0; VADDPS Y0, Y8, Y0; VMULPS 32(R9), Y9, Y8; VMULPS Y10, Y1, Y1; VADDPS Y1, Y8, Y1
+	VMULPS 64(R9), Y9, Y8; VMULPS Y10, Y2, Y2; VADDPS Y2, Y8, Y2; VMULPS 96(R9), Y9, Y8; VMULPS Y10, Y3, Y3; VADDPS Y3, Y8, Y3
+	VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); VMOVUPS Y2, 64(R9); VMOVUPS Y3, 96(R9); ADDQ DI, R9; VBROADCASTSS 516(AX), Y1
+	VBROADCASTSS 532(AX), Y2; VMULPS (R9), Y1, Y0; VMULPS Y2, Y4, Y4; VADDPS Y4, Y0, Y4; VMULPS 32(R9), Y1, Y0; VMULPS Y2, Y5, Y5
+	VADDPS Y5, Y0, Y5; VMULPS 64(R9), Y1, Y0; VMULPS Y2, Y6, Y6; VADDPS Y6, Y0, Y6; VMULPS 96(R9), Y1, Y0; VMULPS Y2, Y7, Y7
+	VADDPS Y7, Y0, Y7; VMOVUPS Y4, (R9); VMOVUPS Y5, 32(R9); VMOVUPS Y6, 64(R9); VMOVUPS Y7, 96(R9); ADDQ DI, R9; JMP next32
 
 store32:
-	VMOVUPS Y0, (R9)
-	VMOVUPS Y1, 32(R9)
-	VMOVUPS Y2, 64(R9)
-	VMOVUPS Y3, 96(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y4, (R9)
-	VMOVUPS Y5, 32(R9)
-	VMOVUPS Y6, 64(R9)
-	VMOVUPS Y7, 96(R9)
-	ADDQ    DI, R9
+	VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); VMOVUPS Y2, 64(R9); VMOVUPS Y3, 96(R9); ADDQ DI, R9; VMOVUPS Y4, (R9); VMOVUPS Y5, 32(R9)
+	VMOVUPS Y6, 64(R9); VMOVUPS Y7, 96(R9); ADDQ DI, R9
 
 next32:
-	ADDQ $0x00000080, DX
-	ADDQ $0x00000040, BX
-	SUBQ $0x20, SI
-	JMP  values32
+	ADDQ $0x00000080, DX; ADDQ $0x00000040, BX; SUBQ $0x20, SI; JMP values32
 
 done32:
 	// Values, 16 dimensions at a time.
 values16:
-	CMPQ   SI, $0x10
-	JLT    done16
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	MOVQ   n+72(FP), R11
-	MOVQ   BX, R9
-	MOVQ   AX, R10
+	CMPQ SI, $0x10; JLT done16; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3
+	MOVQ n+72(FP), R11
+	MOVQ BX, R9; MOVQ AX, R10
 
 position16:
-	VCVTPH2PS    (R9), Y4
-	VCVTPH2PS    16(R9), Y5
-	VBROADCASTSS (R10), Y6
-	VFMADD231PS  Y4, Y6, Y0
-	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS 256(R10), Y6
-	VFMADD231PS  Y4, Y6, Y2
-	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         $0x04, R10
-	ADDQ         R8, R9
-	DECQ         R11
-	JNZ          position16
-	MOVQ         DX, R9
-	TESTQ        CX, CX
-	JNZ          store16
-	VBROADCASTSS 512(AX), Y5
-	VBROADCASTSS 528(AX), Y6
-	VMULPS       (R9), Y5, Y4
-	VMULPS       Y6, Y0, Y0
-	VADDPS       Y0, Y4, Y0
-	VMULPS       32(R9), Y5, Y4
-	VMULPS       Y6, Y1, Y1
-	VADDPS       Y1, Y4, Y1
-	VMOVUPS      Y0, (R9)
-	VMOVUPS      Y1, 32(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 516(AX), Y1
-	VBROADCASTSS 532(AX), Y4
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y4, Y2, Y2
-	VADDPS       Y2, Y0, Y2
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y4, Y3, Y3
-	VADDPS       Y3, Y0, Y3
-	VMOVUPS      Y2, (R9)
-	VMOVUPS      Y3, 32(R9)
-	ADDQ         DI, R9
-	JMP          next16
+	VCVTPH2PS (R9), Y4; VCVTPH2PS 16(R9), Y5; VBROADCASTSS (R10), Y6; VFMADD231PS Y4, Y6, Y0; VFMADD231PS Y5, Y6, Y1
+	VBROADCASTSS 256(R10), Y6; VFMADD231PS Y4, Y6, Y2; VFMADD231PS Y5, Y6, Y3; ADDQ $0x04, R10; ADDQ R8, R9; DECQ R11
+	JNZ position16; MOVQ DX, R9; TESTQ CX, CX; JNZ store16; VBROADCASTSS 512(AX), Y5; VBROADCASTSS 528(AX), Y6; VMULPS (R9), Y5, Y4
+	VMULPS Y6, Y0, Y0; VADDPS Y0, Y4, Y0; VMULPS 32(R9), Y5, Y4; VMULPS Y6, Y1, Y1; VADDPS Y1, Y4, Y1; VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9); ADDQ DI, R9; VBROADCASTSS 516(AX), Y1; VBROADCASTSS 532(AX), Y4; VMULPS (R9), Y1, Y0; VMULPS Y4, Y2, Y2
+	VADDPS Y2, Y0, Y2; VMULPS 32(R9), Y1, Y0; VMULPS Y4, Y3, Y3; VADDPS Y3, Y0, Y3; VMOVUPS Y2, (R9); VMOVUPS Y3, 32(R9)
+	ADDQ DI, R9; JMP next16
 
 store16:
-	VMOVUPS Y0, (R9)
-	VMOVUPS Y1, 32(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y2, (R9)
-	VMOVUPS Y3, 32(R9)
-	ADDQ    DI, R9
+	VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); ADDQ DI, R9; VMOVUPS Y2, (R9); VMOVUPS Y3, 32(R9); ADDQ DI, R9
 
 next16:
-	ADDQ $0x00000040, DX
-	ADDQ $0x00000020, BX
-	SUBQ $0x10, SI
-	JMP  values16
+	ADDQ $0x00000040, DX; ADDQ $0x00000020, BX; SUBQ $0x10, SI; JMP values16
 
 done16:
 	VZEROUPPER
@@ -2401,968 +833,252 @@ TEXT ·attendFloatsAVX2Q2(SB), NOSPLIT, $0-104
 	MOVQ weights+56(FP), AX
 
 	// Scores of positions from 0 on.
-	MOVQ   q+24(FP), CX
-	MOVQ   at+32(FP), DX
-	MOVQ   (DX), BX
-	ADDQ   CX, BX
-	MOVQ   8(DX), DX
-	ADDQ   CX, DX
-	MOVQ   k+40(FP), CX
-	MOVQ   headDim+80(FP), SI
-	MOVQ   v+48(FP), DI
-	SUBQ   CX, DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+	MOVQ q+24(FP), CX
+	MOVQ at+32(FP), DX
+	MOVQ (DX), BX; ADDQ CX, BX; MOVQ 8(DX), DX; ADDQ CX, DX
+	MOVQ k+40(FP), CX
+	MOVQ headDim+80(FP), SI
+	MOVQ v+48(FP), DI
+	SUBQ CX, DI; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4; VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7
 
 score0:
-	PREFETCHT0   2048(CX)
-	PREFETCHT0   (CX)(DI*1)
-	PREFETCHT0   2112(CX)
-	PREFETCHT0   64(CX)(DI*1)
-	PREFETCHT0   2176(CX)
-	PREFETCHT0   128(CX)(DI*1)
-	PREFETCHT0   2240(CX)
-	PREFETCHT0   192(CX)(DI*1)
-	VBROADCASTSS (BX), Y8
-	VBROADCASTSS (DX), Y9
-	VMOVUPS      (CX), Y10
-	VFMADD231PS  Y10, Y8, Y0
-	VFMADD231PS  Y10, Y9, Y4
-	VMOVUPS      32(CX), Y10
-	VFMADD231PS  Y10, Y8, Y1
-	VFMADD231PS  Y10, Y9, Y5
-	VMOVUPS      64(CX), Y10
-	VFMADD231PS  Y10, Y8, Y2
-	VFMADD231PS  Y10, Y9, Y6
-	VMOVUPS      96(CX), Y10
-	VFMADD231PS  Y10, Y8, Y3
-	VFMADD231PS  Y10, Y9, Y7
-	ADDQ         $0x04, BX
-	ADDQ         $0x04, DX
-	ADDQ         $+256, CX
-	DECQ         SI
-	JNZ          score0
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, 64(AX)
-	VMOVUPS      Y3, 96(AX)
-	VMOVUPS      Y4, 256(AX)
-	VMOVUPS      Y5, 288(AX)
-	VMOVUPS      Y6, 320(AX)
-	VMOVUPS      Y7, 352(AX)
+	PREFETCHT0 2048(CX); PREFETCHT0 (CX)(DI*1); PREFETCHT0 2112(CX); PREFETCHT0 64(CX)(DI*1); PREFETCHT0 2176(CX)
+	PREFETCHT0 128(CX)(DI*1); PREFETCHT0 2240(CX); PREFETCHT0 192(CX)(DI*1); VBROADCASTSS (BX), Y8; VBROADCASTSS (DX), Y9
+	VMOVUPS (CX), Y10; VFMADD231PS Y10, Y8, Y0; VFMADD231PS Y10, Y9, Y4; VMOVUPS 32(CX), Y10; VFMADD231PS Y10, Y8, Y1
+	VFMADD231PS Y10, Y9, Y5; VMOVUPS 64(CX), Y10; VFMADD231PS Y10, Y8, Y2; VFMADD231PS Y10, Y9, Y6; VMOVUPS 96(CX), Y10
+	VFMADD231PS Y10, Y8, Y3; VFMADD231PS Y10, Y9, Y7; ADDQ $0x04, BX; ADDQ $0x04, DX; ADDQ $+256, CX; DECQ SI; JNZ score0
+	VMOVUPS Y0, (AX); VMOVUPS Y1, 32(AX); VMOVUPS Y2, 64(AX); VMOVUPS Y3, 96(AX); VMOVUPS Y4, 256(AX); VMOVUPS Y5, 288(AX)
+	VMOVUPS Y6, 320(AX); VMOVUPS Y7, 352(AX)
 
 	// Scores of positions from 32 on.
-	MOVQ   q+24(FP), CX
-	MOVQ   at+32(FP), DX
-	MOVQ   (DX), BX
-	ADDQ   CX, BX
-	MOVQ   8(DX), DX
-	ADDQ   CX, DX
-	MOVQ   k+40(FP), CX
-	MOVQ   headDim+80(FP), SI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+	MOVQ q+24(FP), CX
+	MOVQ at+32(FP), DX
+	MOVQ (DX), BX; ADDQ CX, BX; MOVQ 8(DX), DX; ADDQ CX, DX
+	MOVQ k+40(FP), CX
+	MOVQ headDim+80(FP), SI
+	VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4; VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7
 
 score4:
-	VBROADCASTSS (BX), Y8
-	VBROADCASTSS (DX), Y9
-	VMOVUPS      128(CX), Y10
-	VFMADD231PS  Y10, Y8, Y0
-	VFMADD231PS  Y10, Y9, Y4
-	VMOVUPS      160(CX), Y10
-	VFMADD231PS  Y10, Y8, Y1
-	VFMADD231PS  Y10, Y9, Y5
-	VMOVUPS      192(CX), Y10
-	VFMADD231PS  Y10, Y8, Y2
-	VFMADD231PS  Y10, Y9, Y6
-	VMOVUPS      224(CX), Y10
-	VFMADD231PS  Y10, Y8, Y3
-	VFMADD231PS  Y10, Y9, Y7
-	ADDQ         $0x04, BX
-	ADDQ         $0x04, DX
-	ADDQ         $+256, CX
-	DECQ         SI
-	JNZ          score4
-	VMOVUPS      Y0, 128(AX)
-	VMOVUPS      Y1, 160(AX)
-	VMOVUPS      Y2, 192(AX)
-	VMOVUPS      Y3, 224(AX)
-	VMOVUPS      Y4, 384(AX)
-	VMOVUPS      Y5, 416(AX)
-	VMOVUPS      Y6, 448(AX)
-	VMOVUPS      Y7, 480(AX)
+	VBROADCASTSS (BX), Y8; VBROADCASTSS (DX), Y9; VMOVUPS 128(CX), Y10; VFMADD231PS Y10, Y8, Y0; VFMADD231PS Y10, Y9, Y4
+	VMOVUPS 160(CX), Y10; VFMADD231PS Y10, Y8, Y1; VFMADD231PS Y10, Y9, Y5; VMOVUPS 192(CX), Y10; VFMADD231PS Y10, Y8, Y2
+	VFMADD231PS Y10, Y9, Y6; VMOVUPS 224(CX), Y10; VFMADD231PS Y10, Y8, Y3; VFMADD231PS Y10, Y9, Y7; ADDQ $0x04, BX; ADDQ $0x04, DX
+	ADDQ $+256, CX; DECQ SI; JNZ score4; VMOVUPS Y0, 128(AX); VMOVUPS Y1, 160(AX); VMOVUPS Y2, 192(AX); VMOVUPS Y3, 224(AX)
+	VMOVUPS Y4, 384(AX); VMOVUPS Y5, 416(AX); VMOVUPS Y6, 448(AX); VMOVUPS Y7, 480(AX)
 
 	// The lanes of positions that the queries see.
-	MOVQ         first+96(FP), CX
+	MOVQ first+96(FP), CX
 	VPBROADCASTD n+72(FP), Y0
-	VBROADCASTSS (AX), Y1
-	VMOVAPS      Y1, Y2
-	VPCMPGTD     positions<>+0(SB), Y0, Y4
-	VMOVUPS      (AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+32(SB), Y0, Y4
-	VMOVUPS      32(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+64(SB), Y0, Y4
-	VMOVUPS      64(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+96(SB), Y0, Y4
-	VMOVUPS      96(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+128(SB), Y0, Y4
-	VMOVUPS      128(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+160(SB), Y0, Y4
-	VMOVUPS      160(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+192(SB), Y0, Y4
-	VMOVUPS      192(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+224(SB), Y0, Y4
-	VMOVUPS      224(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERM2F128   $0x01, Y1, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERMILPS    $0x4e, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERMILPS    $0xb1, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VMOVUPS      (AX), Y2
-	VSUBPS       Y1, Y2, Y2
-	VCMPPS       $0x15, expLow<>+0(SB), Y2, Y3
-	VMULPS       expLog2E<>+0(SB), Y2, Y4
-	VADDPS       expMagic<>+0(SB), Y4, Y4
-	VSUBPS       expMagic<>+0(SB), Y4, Y5
-	VMULPS       expLn2High<>+0(SB), Y5, Y6
-	VSUBPS       Y6, Y2, Y6
-	VMULPS       expLn2Low<>+0(SB), Y5, Y5
-	VSUBPS       Y5, Y6, Y6
-	VMULPS       expPoly0<>+0(SB), Y6, Y2
-	VADDPS       expPoly1<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly2<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly3<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly4<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly5<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y6, Y5
-	VMULPS       Y5, Y2, Y2
-	VADDPS       Y6, Y2, Y2
-	VADDPS       one<>+0(SB), Y2, Y2
-	VPADDD       expBias<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y2, Y2
-	VANDPS       Y3, Y2, Y2
-	VPCMPGTD     positions<>+0(SB), Y0, Y3
-	VANDPS       Y3, Y2, Y2
-	VMOVUPS      Y2, (AX)
-	VMOVAPS      Y2, Y2
-	VMOVUPS      32(AX), Y3
-	VSUBPS       Y1, Y3, Y3
-	VCMPPS       $0x15, expLow<>+0(SB), Y3, Y4
-	VMULPS       expLog2E<>+0(SB), Y3, Y5
-	VADDPS       expMagic<>+0(SB), Y5, Y5
-	VSUBPS       expMagic<>+0(SB), Y5, Y6
-	VMULPS       expLn2High<>+0(SB), Y6, Y7
-	VSUBPS       Y7, Y3, Y7
-	VMULPS       expLn2Low<>+0(SB), Y6, Y6
-	VSUBPS       Y6, Y7, Y7
-	VMULPS       expPoly0<>+0(SB), Y7, Y3
-	VADDPS       expPoly1<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly2<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly3<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly4<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly5<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y7, Y6
-	VMULPS       Y6, Y3, Y3
-	VADDPS       Y7, Y3, Y3
-	VADDPS       one<>+0(SB), Y3, Y3
-	VPADDD       expBias<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y3, Y3
-	VANDPS       Y4, Y3, Y3
-	VPCMPGTD     positions<>+32(SB), Y0, Y4
-	VANDPS       Y4, Y3, Y3
-	VMOVUPS      Y3, 32(AX)
-	VMOVAPS      Y3, Y3
-	VMOVUPS      64(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+64(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 64(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      96(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+96(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 96(AX)
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      128(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+128(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 128(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      160(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+160(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 160(AX)
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      192(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+192(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 192(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      224(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+224(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 224(AX)
-	VADDPS       Y4, Y3, Y3
-	VADDPS       Y3, Y2, Y2
-	VPERM2F128   $0x01, Y2, Y2, Y3
-	VADDPS       Y3, Y2, Y2
-	VPERMILPS    $0x4e, Y2, Y3
-	VADDPS       Y3, Y2, Y2
-	VPERMILPS    $0xb1, Y2, Y3
-	VADDPS       Y3, Y2, Y2
-	VMOVAPS      X1, X1
-	VMOVAPS      X2, X2
-	VBROADCASTSS 256(AX), Y3
-	VMOVAPS      Y3, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y6
-	VMOVUPS      256(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VMOVUPS      288(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+64(SB), Y0, Y6
-	VMOVUPS      320(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+96(SB), Y0, Y6
-	VMOVUPS      352(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+128(SB), Y0, Y6
-	VMOVUPS      384(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+160(SB), Y0, Y6
-	VMOVUPS      416(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+192(SB), Y0, Y6
-	VMOVUPS      448(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+224(SB), Y0, Y6
-	VMOVUPS      480(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERM2F128   $0x01, Y3, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0x4e, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0xb1, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VMOVUPS      256(AX), Y4
-	VSUBPS       Y3, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 256(AX)
-	VMOVAPS      Y4, Y4
-	VMOVUPS      288(AX), Y5
-	VSUBPS       Y3, Y5, Y5
-	VCMPPS       $0x15, expLow<>+0(SB), Y5, Y6
-	VMULPS       expLog2E<>+0(SB), Y5, Y7
-	VADDPS       expMagic<>+0(SB), Y7, Y7
-	VSUBPS       expMagic<>+0(SB), Y7, Y8
-	VMULPS       expLn2High<>+0(SB), Y8, Y9
-	VSUBPS       Y9, Y5, Y9
-	VMULPS       expLn2Low<>+0(SB), Y8, Y8
-	VSUBPS       Y8, Y9, Y9
-	VMULPS       expPoly0<>+0(SB), Y9, Y5
-	VADDPS       expPoly1<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly2<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly3<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly4<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly5<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y9, Y8
-	VMULPS       Y8, Y5, Y5
-	VADDPS       Y9, Y5, Y5
-	VADDPS       one<>+0(SB), Y5, Y5
-	VPADDD       expBias<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y5, Y5
-	VANDPS       Y6, Y5, Y5
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VANDPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 288(AX)
-	VMOVAPS      Y5, Y5
-	VMOVUPS      320(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+64(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 320(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      352(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+96(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 352(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      384(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+128(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 384(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      416(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+160(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 416(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      448(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+192(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 448(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      480(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+224(SB), Y0, Y0
-	VANDPS       Y0, Y6, Y6
-	VMOVUPS      Y6, 480(AX)
-	VADDPS       Y6, Y5, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERM2F128   $0x01, Y4, Y4, Y0
-	VADDPS       Y0, Y4, Y4
-	VPERMILPS    $0x4e, Y4, Y0
-	VADDPS       Y0, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y0
-	VADDPS       Y0, Y4, Y4
-	VINSERTPS    $0x10, X3, X1, X1
-	VINSERTPS    $0x10, X4, X2, X2
+	VBROADCASTSS (AX), Y1; VMOVAPS Y1, Y2; VPCMPGTD positions<>+0(SB), Y0, Y4; VMOVUPS (AX), Y3; VMAXPS Y1, Y3, Y3
+	VBLENDVPS Y4, Y3, Y1, Y1; VPCMPGTD positions<>+32(SB), Y0, Y4; VMOVUPS 32(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+64(SB), Y0, Y4; VMOVUPS 64(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+96(SB), Y0, Y4; VMOVUPS 96(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+128(SB), Y0, Y4; VMOVUPS 128(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+160(SB), Y0, Y4; VMOVUPS 160(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+192(SB), Y0, Y4; VMOVUPS 192(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+224(SB), Y0, Y4; VMOVUPS 224(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2; VMAXPS Y2, Y1, Y1
+	VPERM2F128 $0x01, Y1, Y1, Y2; VMAXPS Y2, Y1, Y1; VPERMILPS $0x4e, Y1, Y2; VMAXPS Y2, Y1, Y1; VPERMILPS $0xb1, Y1, Y2
+	VMAXPS Y2, Y1, Y1; VMOVUPS (AX), Y2; VSUBPS Y1, Y2, Y2; VCMPPS $0x15, expLow<>+0(SB), Y2, Y3; VMULPS expLog2E<>+0(SB), Y2, Y4
+	VADDPS expMagic<>+0(SB), Y4, Y4; VSUBPS expMagic<>+0(SB), Y4, Y5; VMULPS expLn2High<>+0(SB), Y5, Y6; VSUBPS Y6, Y2, Y6
+	VMULPS expLn2Low<>+0(SB), Y5, Y5; VSUBPS Y5, Y6, Y6; VMULPS expPoly0<>+0(SB), Y6, Y2; VADDPS expPoly1<>+0(SB), Y2, Y2
+	VMULPS Y6, Y2, Y2; VADDPS expPoly2<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2; VADDPS expPoly3<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2
+	VADDPS expPoly4<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2; VADDPS expPoly5<>+0(SB), Y2, Y2; VMULPS Y6, Y6, Y5; VMULPS Y5, Y2, Y2
+	VADDPS Y6, Y2, Y2; VADDPS one<>+0(SB), Y2, Y2; VPADDD expBias<>+0(SB), Y4, Y4; VPSLLD $0x17, Y4, Y4; VMULPS Y4, Y2, Y2
+	VANDPS Y3, Y2, Y2; VPCMPGTD positions<>+0(SB), Y0, Y3; VANDPS Y3, Y2, Y2; VMOVUPS Y2, (AX); VMOVAPS Y2, Y2; VMOVUPS 32(AX), Y3
+	VSUBPS Y1, Y3, Y3; VCMPPS $0x15, expLow<>+0(SB), Y3, Y4; VMULPS expLog2E<>+0(SB), Y3, Y5; VADDPS expMagic<>+0(SB), Y5, Y5
+	VSUBPS expMagic<>+0(SB), Y5, Y6; VMULPS expLn2High<>+0(SB), Y6, Y7; VSUBPS Y7, Y3, Y7; VMULPS expLn2Low<>+0(SB), Y6, Y6
+	VSUBPS Y6, Y7, Y7; VMULPS expPoly0<>+0(SB), Y7, Y3; VADDPS expPoly1<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3
+	VADDPS expPoly2<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3; VADDPS expPoly3<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3
+	VADDPS expPoly4<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3; VADDPS expPoly5<>+0(SB), Y3, Y3; VMULPS Y7, Y7, Y6; VMULPS Y6, Y3, Y3
+	VADDPS Y7, Y3, Y3; VADDPS one<>+0(SB), Y3, Y3; VPADDD expBias<>+0(SB), Y5, Y5; VPSLLD $0x17, Y5, Y5; VMULPS Y5, Y3, Y3
+	VANDPS Y4, Y3, Y3; VPCMPGTD positions<>+32(SB), Y0, Y4; VANDPS Y4, Y3, Y3; VMOVUPS Y3, 32(AX); VMOVAPS Y3, Y3
+	VMOVUPS 64(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+64(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 64(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 96(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+96(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 96(AX); VADDPS Y4, Y3, Y3
+	VMOVUPS 128(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+128(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 128(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 160(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+160(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 160(AX); VADDPS Y4, Y3, Y3
+	VMOVUPS 192(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+192(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 192(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 224(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+224(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 224(AX); VADDPS Y4, Y3, Y3
+	VADDPS Y3, Y2, Y2; VPERM2F128 $0x01, Y2, Y2, Y3; VADDPS Y3, Y2, Y2; VPERMILPS $0x4e, Y2, Y3; VADDPS Y3, Y2, Y2
+	VPERMILPS $0xb1, Y2, Y3; VADDPS Y3, Y2, Y2; VMOVAPS X1, X1; VMOVAPS X2, X2; VBROADCASTSS 256(AX), Y3; VMOVAPS Y3, Y4
+	VPCMPGTD positions<>+0(SB), Y0, Y6; VMOVUPS 256(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+32(SB), Y0, Y6; VMOVUPS 288(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+64(SB), Y0, Y6; VMOVUPS 320(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+96(SB), Y0, Y6; VMOVUPS 352(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+128(SB), Y0, Y6; VMOVUPS 384(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+160(SB), Y0, Y6; VMOVUPS 416(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+192(SB), Y0, Y6; VMOVUPS 448(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+224(SB), Y0, Y6; VMOVUPS 480(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4; VMAXPS Y4, Y3, Y3
+	VPERM2F128 $0x01, Y3, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0x4e, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0xb1, Y3, Y4
+	VMAXPS Y4, Y3, Y3; VMOVUPS 256(AX), Y4; VSUBPS Y3, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+0(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 256(AX); VMOVAPS Y4, Y4
+	VMOVUPS 288(AX), Y5; VSUBPS Y3, Y5, Y5; VCMPPS $0x15, expLow<>+0(SB), Y5, Y6; VMULPS expLog2E<>+0(SB), Y5, Y7
+	VADDPS expMagic<>+0(SB), Y7, Y7; VSUBPS expMagic<>+0(SB), Y7, Y8; VMULPS expLn2High<>+0(SB), Y8, Y9; VSUBPS Y9, Y5, Y9
+	VMULPS expLn2Low<>+0(SB), Y8, Y8; VSUBPS Y8, Y9, Y9; VMULPS expPoly0<>+0(SB), Y9, Y5; VADDPS expPoly1<>+0(SB), Y5, Y5
+	VMULPS Y9, Y5, Y5; VADDPS expPoly2<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly3<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5
+	VADDPS expPoly4<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly5<>+0(SB), Y5, Y5; VMULPS Y9, Y9, Y8; VMULPS Y8, Y5, Y5
+	VADDPS Y9, Y5, Y5; VADDPS one<>+0(SB), Y5, Y5; VPADDD expBias<>+0(SB), Y7, Y7; VPSLLD $0x17, Y7, Y7; VMULPS Y7, Y5, Y5
+	VANDPS Y6, Y5, Y5; VPCMPGTD positions<>+32(SB), Y0, Y6; VANDPS Y6, Y5, Y5; VMOVUPS Y5, 288(AX); VMOVAPS Y5, Y5
+	VMOVUPS 320(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+64(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 320(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 352(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+96(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 352(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 384(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+128(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 384(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 416(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+160(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 416(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 448(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+192(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 448(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 480(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+224(SB), Y0, Y0; VANDPS Y0, Y6, Y6; VMOVUPS Y6, 480(AX); VADDPS Y6, Y5, Y5
+	VADDPS Y5, Y4, Y4; VPERM2F128 $0x01, Y4, Y4, Y0; VADDPS Y0, Y4, Y4; VPERMILPS $0x4e, Y4, Y0; VADDPS Y0, Y4, Y4
+	VPERMILPS $0xb1, Y4, Y0; VADDPS Y0, Y4, Y4; VINSERTPS $0x10, X3, X1, X1; VINSERTPS $0x10, X4, X2, X2
 
 	// The largest scores and sums of weights so far.
-	VMOVUPS    lanes<>+8(SB), X0
-	MOVQ       largest+8(FP), DX
-	MOVQ       sums+16(FP), BX
-	TESTQ      CX, CX
-	JNZ        merged
-	VMASKMOVPS (DX), X0, X3
-	VMASKMOVPS (BX), X0, X5
-	VMAXPS     X3, X1, X4
-	VSUBPS     X4, X3, X3
-	VSUBPS     X4, X1, X1
-	VCMPPS     $0x15, expLow<>+0(SB), X3, X6
-	VMULPS     expLog2E<>+0(SB), X3, X7
-	VADDPS     expMagic<>+0(SB), X7, X7
-	VSUBPS     expMagic<>+0(SB), X7, X8
-	VMULPS     expLn2High<>+0(SB), X8, X9
-	VSUBPS     X9, X3, X9
-	VMULPS     expLn2Low<>+0(SB), X8, X8
-	VSUBPS     X8, X9, X9
-	VMULPS     expPoly0<>+0(SB), X9, X3
-	VADDPS     expPoly1<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly2<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly3<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly4<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly5<>+0(SB), X3, X3
-	VMULPS     X9, X9, X8
-	VMULPS     X8, X3, X3
-	VADDPS     X9, X3, X3
-	VADDPS     one<>+0(SB), X3, X3
-	VPADDD     expBias<>+0(SB), X7, X7
-	VPSLLD     $0x17, X7, X7
-	VMULPS     X7, X3, X3
-	VANDPS     X6, X3, X3
-	VCMPPS     $0x15, expLow<>+0(SB), X1, X6
-	VMULPS     expLog2E<>+0(SB), X1, X7
-	VADDPS     expMagic<>+0(SB), X7, X7
-	VSUBPS     expMagic<>+0(SB), X7, X8
-	VMULPS     expLn2High<>+0(SB), X8, X9
-	VSUBPS     X9, X1, X9
-	VMULPS     expLn2Low<>+0(SB), X8, X8
-	VSUBPS     X8, X9, X9
-	VMULPS     expPoly0<>+0(SB), X9, X1
-	VADDPS     expPoly1<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly2<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly3<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly4<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly5<>+0(SB), X1, X1
-	VMULPS     X9, X9, X8
-	VMULPS     X8, X1, X1
-	VADDPS     X9, X1, X1
-	VADDPS     one<>+0(SB), X1, X1
-	VPADDD     expBias<>+0(SB), X7, X7
-	VPSLLD     $0x17, X7, X7
-	VMULPS     X7, X1, X1
-	VANDPS     X6, X1, X1
-	VMOVUPS    X3, 512(AX)
-	VMOVUPS    X1, 528(AX)
-	VMULPS     X3, X5, X5
-	VMULPS     X1, X2, X2
-	VADDPS     X2, X5, X2
-	VMOVAPS    X4, X1
+	VMOVUPS lanes<>+8(SB), X0
+	MOVQ largest+8(FP), DX
+	MOVQ sums+16(FP), BX
+	TESTQ CX, CX; JNZ merged; VMASKMOVPS (DX), X0, X3; VMASKMOVPS (BX), X0, X5; VMAXPS X3, X1, X4; VSUBPS X4, X3, X3
+	VSUBPS X4, X1, X1; VCMPPS $0x15, expLow<>+0(SB), X3, X6; VMULPS expLog2E<>+0(SB), X3, X7; VADDPS expMagic<>+0(SB), X7, X7
+	VSUBPS expMagic<>+0(SB), X7, X8; VMULPS expLn2High<>+0(SB), X8, X9; VSUBPS X9, X3, X9; VMULPS expLn2Low<>+0(SB), X8, X8
+	VSUBPS X8, X9, X9; VMULPS expPoly0<>+0(SB), X9, X3; VADDPS expPoly1<>+0(SB), X3, X3; VMULPS X9, X3, X3
+	VADDPS expPoly2<>+0(SB), X3, X3; VMULPS X9, X3, X3; VADDPS expPoly3<>+0(SB), X3, X3; VMULPS X9, X3, X3
+	VADDPS expPoly4<>+0(SB), X3, X3; VMULPS X9, X3, X3; VADDPS expPoly5<>+0(SB), X3, X3; VMULPS X9, X9, X8; VMULPS X8, X3, X3
+	VADDPS X9, X3, X3; VADDPS one<>+0(SB), X3, X3; VPADDD expBias<>+0(SB), X7, X7; VPSLLD $0x17, X7, X7; VMULPS X7, X3, X3
+	VANDPS X6, X3, X3; VCMPPS $0x15, expLow<>+0(SB), X1, X6; VMULPS expLog2E<>+0(SB), X1, X7; VADDPS expMagic<>+0(SB), X7, X7
+	VSUBPS expMagic<>+0(SB), X7, X8; VMULPS expLn2High<>+0(SB), X8, X9; VSUBPS X9, X1, X9; VMULPS expLn2Low<>+0(SB), X8, X8
+	VSUBPS X8, X9, X9; VMULPS expPoly0<>+0(SB), X9, X1; VADDPS expPoly1<>+0(SB), X1, X1; VMULPS X9, X1, X1
+	VADDPS expPoly2<>+0(SB), X1, X1; VMULPS X9, X1, X1; VADDPS expPoly3<>+0(SB), X1, X1; VMULPS X9, X1, X1
+	VADDPS expPoly4<>+0(SB), X1, X1; VMULPS X9, X1, X1; VADDPS expPoly5<>+0(SB), X1, X1; VMULPS X9, X9, X8; VMULPS X8, X1, X1
+	VADDPS X9, X1, X1; VADDPS one<>+0(SB), X1, X1; VPADDD expBias<>+0(SB), X7, X7; VPSLLD $0x17, X7, X7; VMULPS X7, X1, X1
+	VANDPS X6, X1, X1; VMOVUPS X3, 512(AX); VMOVUPS X1, 528(AX); VMULPS X3, X5, X5; VMULPS X1, X2, X2; VADDPS X2, X5, X2
+	VMOVAPS X4, X1
 
 merged:
-	VMASKMOVPS X1, X0, (DX)
-	VMASKMOVPS X2, X0, (BX)
-	MOVQ       out+0(FP), DX
-	MOVQ       v+48(FP), BX
-	MOVQ       valueDim+88(FP), SI
-	MOVQ       SI, DI
-	SHLQ       $0x02, DI
-	MOVQ       SI, R8
-	SHLQ       $0x02, R8
+	VMASKMOVPS X1, X0, (DX); VMASKMOVPS X2, X0, (BX)
+	MOVQ out+0(FP), DX
+	MOVQ v+48(FP), BX
+	MOVQ valueDim+88(FP), SI
+	MOVQ SI, DI; SHLQ $0x02, DI; MOVQ SI, R8; SHLQ $0x02, R8
 
 	// Values, 32 dimensions at a time.
 values32:
-	CMPQ   SI, $0x20
-	JLT    done32
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	MOVQ   n+72(FP), R11
-	MOVQ   BX, R9
-	MOVQ   AX, R10
+	CMPQ SI, $0x20; JLT done32; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5; VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7
+	MOVQ n+72(FP), R11
+	MOVQ BX, R9; MOVQ AX, R10
 
 position32:
-	VBROADCASTSS (R10), Y8
-	VBROADCASTSS 256(R10), Y9
-	VMOVUPS      (R9), Y10
-	VFMADD231PS  Y10, Y8, Y0
-	VFMADD231PS  Y10, Y9, Y4
-	VMOVUPS      32(R9), Y10
-	VFMADD231PS  Y10, Y8, Y1
-	VFMADD231PS  Y10, Y9, Y5
-	VMOVUPS      64(R9), Y10
-	VFMADD231PS  Y10, Y8, Y2
-	VFMADD231PS  Y10, Y9, Y6
-	VMOVUPS      96(R9), Y10
-	VFMADD231PS  Y10, Y8, Y3
-	VFMADD231PS  Y10, Y9, Y7
-	ADDQ         $0x04, R10
-	ADDQ         R8, R9
-	DECQ         R11
-	JNZ          position32
-	MOVQ         DX, R9
-	TESTQ        CX, CX
-	JNZ          store32
-	VBROADCASTSS 512(AX), Y9
-	VBROADCASTSS 528(AX), Y10
-	VMULPS       (R9), Y9, Y8
-	VMULPS       Y10, Y0, Y0
-	VADDPS       Y0, Y8, Y0
-	VMULPS       32(R9), Y9, Y8
-	VMULPS       Y10, Y1, Y1
-	VADDPS       Y1, Y8, Y1
-	VMULPS       64(R9), Y9, Y8
-	VMULPS       Y10, Y2, Y2
-	VADDPS       Y2, Y8, Y2
-	VMULPS       96(R9), Y9, Y8
-	VMULPS       Y10, Y3, Y3
-	VADDPS       Y3, Y8, Y3
-	VMOVUPS      Y0, (R9)
-	VMOVUPS      Y1, 32(R9)
-	VMOVUPS      Y2, 64(R9)
-	VMOVUPS      Y3, 96(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 516(AX), Y1
-	VBROADCASTSS 532(AX), Y2
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y2, Y4, Y4
-	VADDPS       Y4, Y0, Y4
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y2, Y5, Y5
-	VADDPS       Y5, Y0, Y5
-	VMULPS       64(R9), Y1, Y0
-	VMULPS       Y2, Y6, Y6
-	VADDPS       Y6, Y0, Y6
-	VMULPS       96(R9), Y1, Y0
-	VMULPS       Y2, Y7, Y7
-	VADDPS       Y7, Y0, Y7
-	VMOVUPS      Y4, (R9)
-	VMOVUPS      Y5, 32(R9)
-	VMOVUPS      Y6, 64(R9)
-	VMOVUPS      Y7, 96(R9)
-	ADDQ         DI, R9
-	JMP          next32
+	VBROADCASTSS (R10), Y8; VBROADCASTSS 256(R10), Y9; VMOVUPS (R9), Y10; VFMADD231PS Y10, Y8, Y0; VFMADD231PS Y10, Y9, Y4
+	VMOVUPS 32(R9), Y10; VFMADD231PS Y10, Y8, Y1; VFMADD231PS Y10, Y9, Y5; VMOVUPS 64(R9), Y10; VFMADD231PS Y10, Y8, Y2
+	VFMADD231PS Y10, Y9, Y6; VMOVUPS 96(R9), Y10; VFMADD231PS Y10, Y8, Y3; VFMADD231PS Y10, Y9, Y7; ADDQ $0x04, R10; ADDQ R8, R9
+	DECQ R11; JNZ position32; MOVQ DX, R9; TESTQ CX, CX; JNZ store32; VBROADCASTSS 512(AX), Y9; VBROADCASTSS 528(AX), Y10
+	VMULPS (R9), Y9, Y8; VMULPS Y10, Y0, Y0; VADDPS Y0, Y8, Y0; VMULPS 32(R9), Y9, Y8; VMULPS Y10, Y1, Y1; VADDPS Y1, Y8, Y1
+	VMULPS 64(R9), Y9, Y8; VMULPS Y10, Y2, Y2; VADDPS Y2, Y8, Y2; VMULPS 96(R9), Y9, Y8; VMULPS Y10, Y3, Y3; VADDPS Y3, Y8, Y3
+	VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); VMOVUPS Y2, 64(R9); VMOVUPS Y3, 96(R9); ADDQ DI, R9; VBROADCASTSS 516(AX), Y1
+	VBROADCASTSS 532(AX), Y2; VMULPS (R9), Y1, Y0; VMULPS Y2, Y4, Y4; VADDPS Y4, Y0, Y4; VMULPS 32(R9), Y1, Y0; VMULPS Y2, Y5, Y5
+	VADDPS Y5, Y0, Y5; VMULPS 64(R9), Y1, Y0; VMULPS Y2, Y6, Y6; VADDPS Y6, Y0, Y6; VMULPS 96(R9), Y1, Y0; VMULPS Y2, Y7, Y7
+	VADDPS Y7, Y0, Y7; VMOVUPS Y4, (R9); VMOVUPS Y5, 32(R9); VMOVUPS Y6, 64(R9); VMOVUPS Y7, 96(R9); ADDQ DI, R9; JMP next32
 
 store32:
-	VMOVUPS Y0, (R9)
-	VMOVUPS Y1, 32(R9)
-	VMOVUPS Y2, 64(R9)
-	VMOVUPS Y3, 96(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y4, (R9)
-	VMOVUPS Y5, 32(R9)
-	VMOVUPS Y6, 64(R9)
-	VMOVUPS Y7, 96(R9)
-	ADDQ    DI, R9
+	VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); VMOVUPS Y2, 64(R9); VMOVUPS Y3, 96(R9); ADDQ DI, R9; VMOVUPS Y4, (R9); VMOVUPS Y5, 32(R9)
+	VMOVUPS Y6, 64(R9); VMOVUPS Y7, 96(R9); ADDQ DI, R9
 
 next32:
-	ADDQ $0x00000080, DX
-	ADDQ $0x00000080, BX
-	SUBQ $0x20, SI
-	JMP  values32
+	ADDQ $0x00000080, DX; ADDQ $0x00000080, BX; SUBQ $0x20, SI; JMP values32
 
 done32:
 	// Values, 16 dimensions at a time.
 values16:
-	CMPQ   SI, $0x10
-	JLT    done16
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	MOVQ   n+72(FP), R11
-	MOVQ   BX, R9
-	MOVQ   AX, R10
+	CMPQ SI, $0x10; JLT done16; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3
+	MOVQ n+72(FP), R11
+	MOVQ BX, R9; MOVQ AX, R10
 
 position16:
-	VMOVUPS      (R9), Y4
-	VMOVUPS      32(R9), Y5
-	VBROADCASTSS (R10), Y6
-	VFMADD231PS  Y4, Y6, Y0
-	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS 256(R10), Y6
-	VFMADD231PS  Y4, Y6, Y2
-	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         $0x04, R10
-	ADDQ         R8, R9
-	DECQ         R11
-	JNZ          position16
-	MOVQ         DX, R9
-	TESTQ        CX, CX
-	JNZ          store16
-	VBROADCASTSS 512(AX), Y5
-	VBROADCASTSS 528(AX), Y6
-	VMULPS       (R9), Y5, Y4
-	VMULPS       Y6, Y0, Y0
-	VADDPS       Y0, Y4, Y0
-	VMULPS       32(R9), Y5, Y4
-	VMULPS       Y6, Y1, Y1
-	VADDPS       Y1, Y4, Y1
-	VMOVUPS      Y0, (R9)
-	VMOVUPS      Y1, 32(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 516(AX), Y1
-	VBROADCASTSS 532(AX), Y4
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y4, Y2, Y2
-	VADDPS       Y2, Y0, Y2
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y4, Y3, Y3
-	VADDPS       Y3, Y0, Y3
-	VMOVUPS      Y2, (R9)
-	VMOVUPS      Y3, 32(R9)
-	ADDQ         DI, R9
-	JMP          next16
+	VMOVUPS (R9), Y4; VMOVUPS 32(R9), Y5; VBROADCASTSS (R10), Y6; VFMADD231PS Y4, Y6, Y0; VFMADD231PS Y5, Y6, Y1
+	VBROADCASTSS 256(R10), Y6; VFMADD231PS Y4, Y6, Y2; VFMADD231PS Y5, Y6, Y3; ADDQ $0x04, R10; ADDQ R8, R9; DECQ R11
+	JNZ position16; MOVQ DX, R9; TESTQ CX, CX; JNZ store16; VBROADCASTSS 512(AX), Y5; VBROADCASTSS 528(AX), Y6; VMULPS (R9), Y5, Y4
+	VMULPS Y6, Y0, Y0; VADDPS Y0, Y4, Y0; VMULPS 32(R9), Y5, Y4; VMULPS Y6, Y1, Y1; VADDPS Y1, Y4, Y1; VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9); ADDQ DI, R9; VBROADCASTSS 516(AX), Y1; VBROADCASTSS 532(AX), Y4; VMULPS (R9), Y1, Y0; VMULPS Y4, Y2, Y2
+	VADDPS Y2, Y0, Y2; VMULPS 32(R9), Y1, Y0; VMULPS Y4, Y3, Y3; VADDPS Y3, Y0, Y3; VMOVUPS Y2, (R9); VMOVUPS Y3, 32(R9)
+	ADDQ DI, R9; JMP next16
 
 store16:
-	VMOVUPS Y0, (R9)
-	VMOVUPS Y1, 32(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y2, (R9)
-	VMOVUPS Y3, 32(R9)
-	ADDQ    DI, R9
+	VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); ADDQ DI, R9; VMOVUPS Y2, (R9); VMOVUPS Y3, 32(R9); ADDQ DI, R9
 
 next16:
-	ADDQ $0x00000040, DX
-	ADDQ $0x00000040, BX
-	SUBQ $0x10, SI
-	JMP  values16
+	ADDQ $0x00000040, DX; ADDQ $0x00000040, BX; SUBQ $0x10, SI; JMP values16
 
 done16:
 	VZEROUPPER
@@ -3374,1354 +1090,333 @@ TEXT ·attendHalvesAVX2Q3(SB), NOSPLIT, $0-104
 	MOVQ weights+56(FP), AX
 
 	// Scores of positions from 0 on.
-	MOVQ   q+24(FP), CX
-	MOVQ   at+32(FP), DX
-	MOVQ   (DX), BX
-	ADDQ   CX, BX
-	MOVQ   8(DX), SI
-	ADDQ   CX, SI
-	MOVQ   16(DX), DX
-	ADDQ   CX, DX
-	MOVQ   k+40(FP), CX
-	MOVQ   headDim+80(FP), DI
-	MOVQ   v+48(FP), R8
-	SUBQ   CX, R8
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+	MOVQ q+24(FP), CX
+	MOVQ at+32(FP), DX
+	MOVQ (DX), BX; ADDQ CX, BX; MOVQ 8(DX), SI; ADDQ CX, SI; MOVQ 16(DX), DX; ADDQ CX, DX
+	MOVQ k+40(FP), CX
+	MOVQ headDim+80(FP), DI
+	MOVQ v+48(FP), R8
+	SUBQ CX, R8; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4; VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7; VXORPS Y8, Y8, Y8; VXORPS Y9, Y9, Y9; VXORPS Y10, Y10, Y10; VXORPS Y11, Y11, Y11
 
 score0:
-	PREFETCHT0   2048(CX)
-	PREFETCHT0   (CX)(R8*1)
-	PREFETCHT0   2112(CX)
-	PREFETCHT0   64(CX)(R8*1)
-	VBROADCASTSS (BX), Y12
-	VBROADCASTSS (SI), Y13
-	VBROADCASTSS (DX), Y14
-	VCVTPH2PS    (CX), Y15
-	VFMADD231PS  Y15, Y12, Y0
-	VFMADD231PS  Y15, Y13, Y4
-	VFMADD231PS  Y15, Y14, Y8
-	VCVTPH2PS    16(CX), Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VFMADD231PS  Y15, Y13, Y5
-	VFMADD231PS  Y15, Y14, Y9
-	VCVTPH2PS    32(CX), Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y6
-	VFMADD231PS  Y15, Y14, Y10
-	VCVTPH2PS    48(CX), Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VFMADD231PS  Y15, Y13, Y7
-	VFMADD231PS  Y15, Y14, Y11
-	ADDQ         $0x04, BX
-	ADDQ         $0x04, SI
-	ADDQ         $0x04, DX
-	ADDQ         $+128, CX
-	DECQ         DI
-	JNZ          score0
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, 64(AX)
-	VMOVUPS      Y3, 96(AX)
-	VMOVUPS      Y4, 256(AX)
-	VMOVUPS      Y5, 288(AX)
-	VMOVUPS      Y6, 320(AX)
-	VMOVUPS      Y7, 352(AX)
-	VMOVUPS      Y8, 512(AX)
-	VMOVUPS      Y9, 544(AX)
-	VMOVUPS      Y10, 576(AX)
-	VMOVUPS      Y11, 608(AX)
+	PREFETCHT0 2048(CX); PREFETCHT0 (CX)(R8*1); PREFETCHT0 2112(CX); PREFETCHT0 64(CX)(R8*1); VBROADCASTSS (BX), Y12
+	VBROADCASTSS (SI), Y13; VBROADCASTSS (DX), Y14; VCVTPH2PS (CX), Y15; VFMADD231PS Y15, Y12, Y0; VFMADD231PS Y15, Y13, Y4
+	VFMADD231PS Y15, Y14, Y8; VCVTPH2PS 16(CX), Y15; VFMADD231PS Y15, Y12, Y1; VFMADD231PS Y15, Y13, Y5; VFMADD231PS Y15, Y14, Y9
+	VCVTPH2PS 32(CX), Y15; VFMADD231PS Y15, Y12, Y2; VFMADD231PS Y15, Y13, Y6; VFMADD231PS Y15, Y14, Y10; VCVTPH2PS 48(CX), Y15
+	VFMADD231PS Y15, Y12, Y3; VFMADD231PS Y15, Y13, Y7; VFMADD231PS Y15, Y14, Y11; ADDQ $0x04, BX; ADDQ $0x04, SI; ADDQ $0x04, DX
+	ADDQ $+128, CX; DECQ DI; JNZ score0; VMOVUPS Y0, (AX); VMOVUPS Y1, 32(AX); VMOVUPS Y2, 64(AX); VMOVUPS Y3, 96(AX)
+	VMOVUPS Y4, 256(AX); VMOVUPS Y5, 288(AX); VMOVUPS Y6, 320(AX); VMOVUPS Y7, 352(AX); VMOVUPS Y8, 512(AX); VMOVUPS Y9, 544(AX)
+	VMOVUPS Y10, 576(AX); VMOVUPS Y11, 608(AX)
 
 	// Scores of positions from 32 on.
-	MOVQ   q+24(FP), CX
-	MOVQ   at+32(FP), DX
-	MOVQ   (DX), BX
-	ADDQ   CX, BX
-	MOVQ   8(DX), SI
-	ADDQ   CX, SI
-	MOVQ   16(DX), DX
-	ADDQ   CX, DX
-	MOVQ   k+40(FP), CX
-	MOVQ   headDim+80(FP), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+	MOVQ q+24(FP), CX
+	MOVQ at+32(FP), DX
+	MOVQ (DX), BX; ADDQ CX, BX; MOVQ 8(DX), SI; ADDQ CX, SI; MOVQ 16(DX), DX; ADDQ CX, DX
+	MOVQ k+40(FP), CX
+	MOVQ headDim+80(FP), DI
+	VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4; VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7; VXORPS Y8, Y8, Y8; VXORPS Y9, Y9, Y9; VXORPS Y10, Y10, Y10; VXORPS Y11, Y11, Y11
 
 score4:
-	VBROADCASTSS (BX), Y12
-	VBROADCASTSS (SI), Y13
-	VBROADCASTSS (DX), Y14
-	VCVTPH2PS    64(CX), Y15
-	VFMADD231PS  Y15, Y12, Y0
-	VFMADD231PS  Y15, Y13, Y4
-	VFMADD231PS  Y15, Y14, Y8
-	VCVTPH2PS    80(CX), Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VFMADD231PS  Y15, Y13, Y5
-	VFMADD231PS  Y15, Y14, Y9
-	VCVTPH2PS    96(CX), Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y6
-	VFMADD231PS  Y15, Y14, Y10
-	VCVTPH2PS    112(CX), Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VFMADD231PS  Y15, Y13, Y7
-	VFMADD231PS  Y15, Y14, Y11
-	ADDQ         $0x04, BX
-	ADDQ         $0x04, SI
-	ADDQ         $0x04, DX
-	ADDQ         $+128, CX
-	DECQ         DI
-	JNZ          score4
-	VMOVUPS      Y0, 128(AX)
-	VMOVUPS      Y1, 160(AX)
-	VMOVUPS      Y2, 192(AX)
-	VMOVUPS      Y3, 224(AX)
-	VMOVUPS      Y4, 384(AX)
-	VMOVUPS      Y5, 416(AX)
-	VMOVUPS      Y6, 448(AX)
-	VMOVUPS      Y7, 480(AX)
-	VMOVUPS      Y8, 640(AX)
-	VMOVUPS      Y9, 672(AX)
-	VMOVUPS      Y10, 704(AX)
-	VMOVUPS      Y11, 736(AX)
+	VBROADCASTSS (BX), Y12; VBROADCASTSS (SI), Y13; VBROADCASTSS (DX), Y14; VCVTPH2PS 64(CX), Y15; VFMADD231PS Y15, Y12, Y0
+	VFMADD231PS Y15, Y13, Y4; VFMADD231PS Y15, Y14, Y8; VCVTPH2PS 80(CX), Y15; VFMADD231PS Y15, Y12, Y1; VFMADD231PS Y15, Y13, Y5
+	VFMADD231PS Y15, Y14, Y9; VCVTPH2PS 96(CX), Y15; VFMADD231PS Y15, Y12, Y2; VFMADD231PS Y15, Y13, Y6; VFMADD231PS Y15, Y14, Y10
+	VCVTPH2PS 112(CX), Y15; VFMADD231PS Y15, Y12, Y3; VFMADD231PS Y15, Y13, Y7; VFMADD231PS Y15, Y14, Y11; ADDQ $0x04, BX
+	ADDQ $0x04, SI; ADDQ $0x04, DX; ADDQ $+128, CX; DECQ DI; JNZ score4; VMOVUPS Y0, 128(AX); VMOVUPS Y1, 160(AX)
+	VMOVUPS Y2, 192(AX); VMOVUPS Y3, 224(AX); VMOVUPS Y4, 384(AX); VMOVUPS Y5, 416(AX); VMOVUPS Y6, 448(AX); VMOVUPS Y7, 480(AX)
+	VMOVUPS Y8, 640(AX); VMOVUPS Y9, 672(AX); VMOVUPS Y10, 704(AX); VMOVUPS Y11, 736(AX)
 
 	// The lanes of positions that the queries see.
-	MOVQ         first+96(FP), CX
+	MOVQ first+96(FP), CX
 	VPBROADCASTD n+72(FP), Y0
-	VBROADCASTSS (AX), Y1
-	VMOVAPS      Y1, Y2
-	VPCMPGTD     positions<>+0(SB), Y0, Y4
-	VMOVUPS      (AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+32(SB), Y0, Y4
-	VMOVUPS      32(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+64(SB), Y0, Y4
-	VMOVUPS      64(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+96(SB), Y0, Y4
-	VMOVUPS      96(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+128(SB), Y0, Y4
-	VMOVUPS      128(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+160(SB), Y0, Y4
-	VMOVUPS      160(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+192(SB), Y0, Y4
-	VMOVUPS      192(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+224(SB), Y0, Y4
-	VMOVUPS      224(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERM2F128   $0x01, Y1, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERMILPS    $0x4e, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERMILPS    $0xb1, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VMOVUPS      (AX), Y2
-	VSUBPS       Y1, Y2, Y2
-	VCMPPS       $0x15, expLow<>+0(SB), Y2, Y3
-	VMULPS       expLog2E<>+0(SB), Y2, Y4
-	VADDPS       expMagic<>+0(SB), Y4, Y4
-	VSUBPS       expMagic<>+0(SB), Y4, Y5
-	VMULPS       expLn2High<>+0(SB), Y5, Y6
-	VSUBPS       Y6, Y2, Y6
-	VMULPS       expLn2Low<>+0(SB), Y5, Y5
-	VSUBPS       Y5, Y6, Y6
-	VMULPS       expPoly0<>+0(SB), Y6, Y2
-	VADDPS       expPoly1<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly2<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly3<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly4<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly5<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y6, Y5
-	VMULPS       Y5, Y2, Y2
-	VADDPS       Y6, Y2, Y2
-	VADDPS       one<>+0(SB), Y2, Y2
-	VPADDD       expBias<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y2, Y2
-	VANDPS       Y3, Y2, Y2
-	VPCMPGTD     positions<>+0(SB), Y0, Y3
-	VANDPS       Y3, Y2, Y2
-	VMOVUPS      Y2, (AX)
-	VMOVAPS      Y2, Y2
-	VMOVUPS      32(AX), Y3
-	VSUBPS       Y1, Y3, Y3
-	VCMPPS       $0x15, expLow<>+0(SB), Y3, Y4
-	VMULPS       expLog2E<>+0(SB), Y3, Y5
-	VADDPS       expMagic<>+0(SB), Y5, Y5
-	VSUBPS       expMagic<>+0(SB), Y5, Y6
-	VMULPS       expLn2High<>+0(SB), Y6, Y7
-	VSUBPS       Y7, Y3, Y7
-	VMULPS       expLn2Low<>+0(SB), Y6, Y6
-	VSUBPS       Y6, Y7, Y7
-	VMULPS       expPoly0<>+0(SB), Y7, Y3
-	VADDPS       expPoly1<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly2<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly3<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly4<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly5<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y7, Y6
-	VMULPS       Y6, Y3, Y3
-	VADDPS       Y7, Y3, Y3
-	VADDPS       one<>+0(SB), Y3, Y3
-	VPADDD       expBias<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y3, Y3
-	VANDPS       Y4, Y3, Y3
-	VPCMPGTD     positions<>+32(SB), Y0, Y4
-	VANDPS       Y4, Y3, Y3
-	VMOVUPS      Y3, 32(AX)
-	VMOVAPS      Y3, Y3
-	VMOVUPS      64(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+64(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 64(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      96(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+96(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 96(AX)
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      128(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+128(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 128(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      160(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+160(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 160(AX)
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      192(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+192(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 192(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      224(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+224(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 224(AX)
-	VADDPS       Y4, Y3, Y3
-	VADDPS       Y3, Y2, Y2
-	VPERM2F128   $0x01, Y2, Y2, Y3
-	VADDPS       Y3, Y2, Y2
-	VPERMILPS    $0x4e, Y2, Y3
-	VADDPS       Y3, Y2, Y2
-	VPERMILPS    $0xb1, Y2, Y3
-	VADDPS       Y3, Y2, Y2
-	VMOVAPS      X1, X1
-	VMOVAPS      X2, X2
-	VBROADCASTSS 256(AX), Y3
-	VMOVAPS      Y3, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y6
-	VMOVUPS      256(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VMOVUPS      288(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+64(SB), Y0, Y6
-	VMOVUPS      320(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+96(SB), Y0, Y6
-	VMOVUPS      352(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+128(SB), Y0, Y6
-	VMOVUPS      384(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+160(SB), Y0, Y6
-	VMOVUPS      416(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+192(SB), Y0, Y6
-	VMOVUPS      448(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+224(SB), Y0, Y6
-	VMOVUPS      480(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERM2F128   $0x01, Y3, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0x4e, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0xb1, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VMOVUPS      256(AX), Y4
-	VSUBPS       Y3, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 256(AX)
-	VMOVAPS      Y4, Y4
-	VMOVUPS      288(AX), Y5
-	VSUBPS       Y3, Y5, Y5
-	VCMPPS       $0x15, expLow<>+0(SB), Y5, Y6
-	VMULPS       expLog2E<>+0(SB), Y5, Y7
-	VADDPS       expMagic<>+0(SB), Y7, Y7
-	VSUBPS       expMagic<>+0(SB), Y7, Y8
-	VMULPS       expLn2High<>+0(SB), Y8, Y9
-	VSUBPS       Y9, Y5, Y9
-	VMULPS       expLn2Low<>+0(SB), Y8, Y8
-	VSUBPS       Y8, Y9, Y9
-	VMULPS       expPoly0<>+0(SB), Y9, Y5
-	VADDPS       expPoly1<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly2<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly3<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly4<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly5<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y9, Y8
-	VMULPS       Y8, Y5, Y5
-	VADDPS       Y9, Y5, Y5
-	VADDPS       one<>+0(SB), Y5, Y5
-	VPADDD       expBias<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y5, Y5
-	VANDPS       Y6, Y5, Y5
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VANDPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 288(AX)
-	VMOVAPS      Y5, Y5
-	VMOVUPS      320(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+64(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 320(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      352(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+96(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 352(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      384(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+128(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 384(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      416(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+160(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 416(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      448(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+192(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 448(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      480(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+224(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 480(AX)
-	VADDPS       Y6, Y5, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERM2F128   $0x01, Y4, Y4, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERMILPS    $0x4e, Y4, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y5
-	VADDPS       Y5, Y4, Y4
-	VINSERTPS    $0x10, X3, X1, X1
-	VINSERTPS    $0x10, X4, X2, X2
-	VBROADCASTSS 512(AX), Y3
-	VMOVAPS      Y3, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y6
-	VMOVUPS      512(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VMOVUPS      544(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+64(SB), Y0, Y6
-	VMOVUPS      576(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+96(SB), Y0, Y6
-	VMOVUPS      608(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+128(SB), Y0, Y6
-	VMOVUPS      640(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+160(SB), Y0, Y6
-	VMOVUPS      672(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+192(SB), Y0, Y6
-	VMOVUPS      704(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+224(SB), Y0, Y6
-	VMOVUPS      736(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERM2F128   $0x01, Y3, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0x4e, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0xb1, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VMOVUPS      512(AX), Y4
-	VSUBPS       Y3, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 512(AX)
-	VMOVAPS      Y4, Y4
-	VMOVUPS      544(AX), Y5
-	VSUBPS       Y3, Y5, Y5
-	VCMPPS       $0x15, expLow<>+0(SB), Y5, Y6
-	VMULPS       expLog2E<>+0(SB), Y5, Y7
-	VADDPS       expMagic<>+0(SB), Y7, Y7
-	VSUBPS       expMagic<>+0(SB), Y7, Y8
-	VMULPS       expLn2High<>+0(SB), Y8, Y9
-	VSUBPS       Y9, Y5, Y9
-	VMULPS       expLn2Low<>+0(SB), Y8, Y8
-	VSUBPS       Y8, Y9, Y9
-	VMULPS       expPoly0<>+0(SB), Y9, Y5
-	VADDPS       expPoly1<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly2<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly3<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly4<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly5<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y9, Y8
-	VMULPS       Y8, Y5, Y5
-	VADDPS       Y9, Y5, Y5
-	VADDPS       one<>+0(SB), Y5, Y5
-	VPADDD       expBias<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y5, Y5
-	VANDPS       Y6, Y5, Y5
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VANDPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 544(AX)
-	VMOVAPS      Y5, Y5
-	VMOVUPS      576(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+64(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 576(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      608(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+96(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 608(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      640(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+128(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 640(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      672(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+160(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 672(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      704(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+192(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 704(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      736(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+224(SB), Y0, Y0
-	VANDPS       Y0, Y6, Y6
-	VMOVUPS      Y6, 736(AX)
-	VADDPS       Y6, Y5, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERM2F128   $0x01, Y4, Y4, Y0
-	VADDPS       Y0, Y4, Y4
-	VPERMILPS    $0x4e, Y4, Y0
-	VADDPS       Y0, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y0
-	VADDPS       Y0, Y4, Y4
-	VINSERTPS    $0x20, X3, X1, X1
-	VINSERTPS    $0x20, X4, X2, X2
+	VBROADCASTSS (AX), Y1; VMOVAPS Y1, Y2; VPCMPGTD positions<>+0(SB), Y0, Y4; VMOVUPS (AX), Y3; VMAXPS Y1, Y3, Y3
+	VBLENDVPS Y4, Y3, Y1, Y1; VPCMPGTD positions<>+32(SB), Y0, Y4; VMOVUPS 32(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+64(SB), Y0, Y4; VMOVUPS 64(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+96(SB), Y0, Y4; VMOVUPS 96(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+128(SB), Y0, Y4; VMOVUPS 128(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+160(SB), Y0, Y4; VMOVUPS 160(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+192(SB), Y0, Y4; VMOVUPS 192(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+224(SB), Y0, Y4; VMOVUPS 224(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2; VMAXPS Y2, Y1, Y1
+	VPERM2F128 $0x01, Y1, Y1, Y2; VMAXPS Y2, Y1, Y1; VPERMILPS $0x4e, Y1, Y2; VMAXPS Y2, Y1, Y1; VPERMILPS $0xb1, Y1, Y2
+	VMAXPS Y2, Y1, Y1; VMOVUPS (AX), Y2; VSUBPS Y1, Y2, Y2; VCMPPS $0x15, expLow<>+0(SB), Y2, Y3; VMULPS expLog2E<>+0(SB), Y2, Y4
+	VADDPS expMagic<>+0(SB), Y4, Y4; VSUBPS expMagic<>+0(SB), Y4, Y5; VMULPS expLn2High<>+0(SB), Y5, Y6; VSUBPS Y6, Y2, Y6
+	VMULPS expLn2Low<>+0(SB), Y5, Y5; VSUBPS Y5, Y6, Y6; VMULPS expPoly0<>+0(SB), Y6, Y2; VADDPS expPoly1<>+0(SB), Y2, Y2
+	VMULPS Y6, Y2, Y2; VADDPS expPoly2<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2; VADDPS expPoly3<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2
+	VADDPS expPoly4<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2; VADDPS expPoly5<>+0(SB), Y2, Y2; VMULPS Y6, Y6, Y5; VMULPS Y5, Y2, Y2
+	VADDPS Y6, Y2, Y2; VADDPS one<>+0(SB), Y2, Y2; VPADDD expBias<>+0(SB), Y4, Y4; VPSLLD $0x17, Y4, Y4; VMULPS Y4, Y2, Y2
+	VANDPS Y3, Y2, Y2; VPCMPGTD positions<>+0(SB), Y0, Y3; VANDPS Y3, Y2, Y2; VMOVUPS Y2, (AX); VMOVAPS Y2, Y2; VMOVUPS 32(AX), Y3
+	VSUBPS Y1, Y3, Y3; VCMPPS $0x15, expLow<>+0(SB), Y3, Y4; VMULPS expLog2E<>+0(SB), Y3, Y5; VADDPS expMagic<>+0(SB), Y5, Y5
+	VSUBPS expMagic<>+0(SB), Y5, Y6; VMULPS expLn2High<>+0(SB), Y6, Y7; VSUBPS Y7, Y3, Y7; VMULPS expLn2Low<>+0(SB), Y6, Y6
+	VSUBPS Y6, Y7, Y7; VMULPS expPoly0<>+0(SB), Y7, Y3; VADDPS expPoly1<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3
+	VADDPS expPoly2<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3; VADDPS expPoly3<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3
+	VADDPS expPoly4<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3; VADDPS expPoly5<>+0(SB), Y3, Y3; VMULPS Y7, Y7, Y6; VMULPS Y6, Y3, Y3
+	VADDPS Y7, Y3, Y3; VADDPS one<>+0(SB), Y3, Y3; VPADDD expBias<>+0(SB), Y5, Y5; VPSLLD $0x17, Y5, Y5; VMULPS Y5, Y3, Y3
+	VANDPS Y4, Y3, Y3; VPCMPGTD positions<>+32(SB), Y0, Y4; VANDPS Y4, Y3, Y3; VMOVUPS Y3, 32(AX); VMOVAPS Y3, Y3
+	VMOVUPS 64(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+64(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 64(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 96(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+96(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 96(AX); VADDPS Y4, Y3, Y3
+	VMOVUPS 128(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+128(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 128(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 160(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+160(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 160(AX); VADDPS Y4, Y3, Y3
+	VMOVUPS 192(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+192(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 192(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 224(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+224(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 224(AX); VADDPS Y4, Y3, Y3
+	VADDPS Y3, Y2, Y2; VPERM2F128 $0x01, Y2, Y2, Y3; VADDPS Y3, Y2, Y2; VPERMILPS $0x4e, Y2, Y3; VADDPS Y3, Y2, Y2
+	VPERMILPS $0xb1, Y2, Y3; VADDPS Y3, Y2, Y2; VMOVAPS X1, X1; VMOVAPS X2, X2; VBROADCASTSS 256(AX), Y3; VMOVAPS Y3, Y4
+	VPCMPGTD positions<>+0(SB), Y0, Y6; VMOVUPS 256(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+32(SB), Y0, Y6; VMOVUPS 288(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+64(SB), Y0, Y6; VMOVUPS 320(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+96(SB), Y0, Y6; VMOVUPS 352(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+128(SB), Y0, Y6; VMOVUPS 384(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+160(SB), Y0, Y6; VMOVUPS 416(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+192(SB), Y0, Y6; VMOVUPS 448(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+224(SB), Y0, Y6; VMOVUPS 480(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4; VMAXPS Y4, Y3, Y3
+	VPERM2F128 $0x01, Y3, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0x4e, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0xb1, Y3, Y4
+	VMAXPS Y4, Y3, Y3; VMOVUPS 256(AX), Y4; VSUBPS Y3, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+0(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 256(AX); VMOVAPS Y4, Y4
+	VMOVUPS 288(AX), Y5; VSUBPS Y3, Y5, Y5; VCMPPS $0x15, expLow<>+0(SB), Y5, Y6; VMULPS expLog2E<>+0(SB), Y5, Y7
+	VADDPS expMagic<>+0(SB), Y7, Y7; VSUBPS expMagic<>+0(SB), Y7, Y8; VMULPS expLn2High<>+0(SB), Y8, Y9; VSUBPS Y9, Y5, Y9
+	VMULPS expLn2Low<>+0(SB), Y8, Y8; VSUBPS Y8, Y9, Y9; VMULPS expPoly0<>+0(SB), Y9, Y5; VADDPS expPoly1<>+0(SB), Y5, Y5
+	VMULPS Y9, Y5, Y5; VADDPS expPoly2<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly3<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5
+	VADDPS expPoly4<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly5<>+0(SB), Y5, Y5; VMULPS Y9, Y9, Y8; VMULPS Y8, Y5, Y5
+	VADDPS Y9, Y5, Y5; VADDPS one<>+0(SB), Y5, Y5; VPADDD expBias<>+0(SB), Y7, Y7; VPSLLD $0x17, Y7, Y7; VMULPS Y7, Y5, Y5
+	VANDPS Y6, Y5, Y5; VPCMPGTD positions<>+32(SB), Y0, Y6; VANDPS Y6, Y5, Y5; VMOVUPS Y5, 288(AX); VMOVAPS Y5, Y5
+	VMOVUPS 320(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+64(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 320(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 352(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+96(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 352(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 384(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+128(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 384(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 416(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+160(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 416(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 448(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+192(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 448(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 480(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+224(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 480(AX); VADDPS Y6, Y5, Y5
+	VADDPS Y5, Y4, Y4; VPERM2F128 $0x01, Y4, Y4, Y5; VADDPS Y5, Y4, Y4; VPERMILPS $0x4e, Y4, Y5; VADDPS Y5, Y4, Y4
+	VPERMILPS $0xb1, Y4, Y5; VADDPS Y5, Y4, Y4; VINSERTPS $0x10, X3, X1, X1; VINSERTPS $0x10, X4, X2, X2; VBROADCASTSS 512(AX), Y3
+	VMOVAPS Y3, Y4; VPCMPGTD positions<>+0(SB), Y0, Y6; VMOVUPS 512(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+32(SB), Y0, Y6; VMOVUPS 544(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+64(SB), Y0, Y6; VMOVUPS 576(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+96(SB), Y0, Y6; VMOVUPS 608(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+128(SB), Y0, Y6; VMOVUPS 640(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+160(SB), Y0, Y6; VMOVUPS 672(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+192(SB), Y0, Y6; VMOVUPS 704(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+224(SB), Y0, Y6; VMOVUPS 736(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4; VMAXPS Y4, Y3, Y3
+	VPERM2F128 $0x01, Y3, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0x4e, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0xb1, Y3, Y4
+	VMAXPS Y4, Y3, Y3; VMOVUPS 512(AX), Y4; VSUBPS Y3, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+0(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 512(AX); VMOVAPS Y4, Y4
+	VMOVUPS 544(AX), Y5; VSUBPS Y3, Y5, Y5; VCMPPS $0x15, expLow<>+0(SB), Y5, Y6; VMULPS expLog2E<>+0(SB), Y5, Y7
+	VADDPS expMagic<>+0(SB), Y7, Y7; VSUBPS expMagic<>+0(SB), Y7, Y8; VMULPS expLn2High<>+0(SB), Y8, Y9; VSUBPS Y9, Y5, Y9
+	VMULPS expLn2Low<>+0(SB), Y8, Y8; VSUBPS Y8, Y9, Y9; VMULPS expPoly0<>+0(SB), Y9, Y5; VADDPS expPoly1<>+0(SB), Y5, Y5
+	VMULPS Y9, Y5, Y5; VADDPS expPoly2<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly3<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5
+	VADDPS expPoly4<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly5<>+0(SB), Y5, Y5; VMULPS Y9, Y9, Y8; VMULPS Y8, Y5, Y5
+	VADDPS Y9, Y5, Y5; VADDPS one<>+0(SB), Y5, Y5; VPADDD expBias<>+0(SB), Y7, Y7; VPSLLD $0x17, Y7, Y7; VMULPS Y7, Y5, Y5
+	VANDPS Y6, Y5, Y5; VPCMPGTD positions<>+32(SB), Y0, Y6; VANDPS Y6, Y5, Y5; VMOVUPS Y5, 544(AX); VMOVAPS Y5, Y5
+	VMOVUPS 576(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+64(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 576(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 608(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+96(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 608(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 640(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+128(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 640(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 672(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+160(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 672(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 704(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+192(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 704(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 736(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+224(SB), Y0, Y0; VANDPS Y0, Y6, Y6; VMOVUPS Y6, 736(AX); VADDPS Y6, Y5, Y5
+	VADDPS Y5, Y4, Y4; VPERM2F128 $0x01, Y4, Y4, Y0; VADDPS Y0, Y4, Y4; VPERMILPS $0x4e, Y4, Y0; VADDPS Y0, Y4, Y4
+	VPERMILPS $0xb1, Y4, Y0; VADDPS Y0, Y4, Y4; VINSERTPS $0x20, X3, X1, X1; VINSERTPS $0x20, X4, X2, X2
 
 	// The largest scores and sums of weights so far.
-	VMOVUPS    lanes<>+4(SB), X0
-	MOVQ       largest+8(FP), DX
-	MOVQ       sums+16(FP), BX
-	TESTQ      CX, CX
-	JNZ        merged
-	VMASKMOVPS (DX), X0, X3
-	VMASKMOVPS (BX), X0, X5
-	VMAXPS     X3, X1, X4
-	VSUBPS     X4, X3, X3
-	VSUBPS     X4, X1, X1
-	VCMPPS     $0x15, expLow<>+0(SB), X3, X6
-	VMULPS     expLog2E<>+0(SB), X3, X7
-	VADDPS     expMagic<>+0(SB), X7, X7
-	VSUBPS     expMagic<>+0(SB), X7, X8
-	VMULPS     expLn2High<>+0(SB), X8, X9
-	VSUBPS     X9, X3, X9
-	VMULPS     expLn2Low<>+0(SB), X8, X8
-	VSUBPS     X8, X9, X9
-	VMULPS     expPoly0<>+0(SB), X9, X3
-	VADDPS     expPoly1<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly2<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly3<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly4<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly5<>+0(SB), X3, X3
-	VMULPS     X9, X9, X8
-	VMULPS     X8, X3, X3
-	VADDPS     X9, X3, X3
-	VADDPS     one<>+0(SB), X3, X3
-	VPADDD     expBias<>+0(SB), X7, X7
-	VPSLLD     $0x17, X7, X7
-	VMULPS     X7, X3, X3
-	VANDPS     X6, X3, X3
-	VCMPPS     $0x15, expLow<>+0(SB), X1, X6
-	VMULPS     expLog2E<>+0(SB), X1, X7
-	VADDPS     expMagic<>+0(SB), X7, X7
-	VSUBPS     expMagic<>+0(SB), X7, X8
-	VMULPS     expLn2High<>+0(SB), X8, X9
-	VSUBPS     X9, X1, X9
-	VMULPS     expLn2Low<>+0(SB), X8, X8
-	VSUBPS     X8, X9, X9
-	VMULPS     expPoly0<>+0(SB), X9, X1
-	VADDPS     expPoly1<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly2<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly3<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly4<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly5<>+0(SB), X1, X1
-	VMULPS     X9, X9, X8
-	VMULPS     X8, X1, X1
-	VADDPS     X9, X1, X1
-	VADDPS     one<>+0(SB), X1, X1
-	VPADDD     expBias<>+0(SB), X7, X7
-	VPSLLD     $0x17, X7, X7
-	VMULPS     X7, X1, X1
-	VANDPS     X6, X1, X1
-	VMOVUPS    X3, 768(AX)
-	VMOVUPS    X1, 784(AX)
-	VMULPS     X3, X5, X5
-	VMULPS     X1, X2, X2
-	VADDPS     X2, X5, X2
-	VMOVAPS    X4, X1
+	VMOVUPS lanes<>+4(SB), X0
+	MOVQ largest+8(FP), DX
+	MOVQ sums+16(FP), BX
+	TESTQ CX, CX; JNZ merged; VMASKMOVPS (DX), X0, X3; VMASKMOVPS (BX), X0, X5; VMAXPS X3, X1, X4; VSUBPS X4, X3, X3
+	VSUBPS X4, X1, X1; VCMPPS $0x15, expLow<>+0(SB), X3, X6; VMULPS expLog2E<>+0(SB), X3, X7; VADDPS expMagic<>+0(SB), X7, X7
+	VSUBPS expMagic<>+0(SB), X7, X8; VMULPS expLn2High<>+0(SB), X8, X9; VSUBPS X9, X3, X9; VMULPS expLn2Low<>+0(SB), X8, X8
+	VSUBPS X8, X9, X9; VMULPS expPoly0<>+0(SB), X9, X3; VADDPS expPoly1<>+0(SB), X3, X3; VMULPS X9, X3, X3
+	VADDPS expPoly2<>+0(SB), X3, X3; VMULPS X9, X3, X3; VADDPS expPoly3<>+0(SB), X3, X3; VMULPS X9, X3, X3
+	VADDPS expPoly4<>+0(SB), X3, X3; VMULPS X9, X3, X3; VADDPS expPoly5<>+0(SB), X3, X3; VMULPS X9, X9, X8; VMULPS X8, X3, X3
+	VADDPS X9, X3, X3; VADDPS one<>+0(SB), X3, X3; VPADDD expBias<>+0(SB), X7, X7; VPSLLD $0x17, X7, X7; VMULPS X7, X3, X3
+	VANDPS X6, X3, X3; VCMPPS $0x15, expLow<>+0(SB), X1, X6; VMULPS expLog2E<>+0(SB), X1, X7; VADDPS expMagic<>+0(SB), X7, X7
+	VSUBPS expMagic<>+0(SB), X7, X8; VMULPS expLn2High<>+0(SB), X8, X9; VSUBPS X9, X1, X9; VMULPS expLn2Low<>+0(SB), X8, X8
+	VSUBPS X8, X9, X9; VMULPS expPoly0<>+0(SB), X9, X1; VADDPS expPoly1<>+0(SB), X1, X1; VMULPS X9, X1, X1
+	VADDPS expPoly2<>+0(SB), X1, X1; VMULPS X9, X1, X1; VADDPS expPoly3<>+0(SB), X1, X1; VMULPS X9, X1, X1
+	VADDPS expPoly4<>+0(SB), X1, X1; VMULPS X9, X1, X1; VADDPS expPoly5<>+0(SB), X1, X1; VMULPS X9, X9, X8; VMULPS X8, X1, X1
+	VADDPS X9, X1, X1; VADDPS one<>+0(SB), X1, X1; VPADDD expBias<>+0(SB), X7, X7; VPSLLD $0x17, X7, X7; VMULPS X7, X1, X1
+	VANDPS X6, X1, X1; VMOVUPS X3, 768(AX); VMOVUPS X1, 784(AX); VMULPS X3, X5, X5; VMULPS X1, X2, X2; VADDPS X2, X5, X2
+	VMOVAPS X4, X1
 
 merged:
-	VMASKMOVPS X1, X0, (DX)
-	VMASKMOVPS X2, X0, (BX)
-	MOVQ       out+0(FP), DX
-	MOVQ       v+48(FP), BX
-	MOVQ       valueDim+88(FP), SI
-	MOVQ       SI, DI
-	SHLQ       $0x02, DI
-	MOVQ       SI, R8
-	SHLQ       $0x01, R8
+	VMASKMOVPS X1, X0, (DX); VMASKMOVPS X2, X0, (BX)
+	MOVQ out+0(FP), DX
+	MOVQ v+48(FP), BX
+	MOVQ valueDim+88(FP), SI
+	MOVQ SI, DI; SHLQ $0x02, DI; MOVQ SI, R8; SHLQ $0x01, R8
 
 	// Values, 32 dimensions at a time.
 values32:
-	CMPQ   SI, $0x20
-	JLT    done32
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
+	CMPQ SI, $0x20; JLT done32; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5; VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7; VXORPS Y8, Y8, Y8; VXORPS Y9, Y9, Y9; VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	MOVQ   n+72(FP), R11
-	MOVQ   BX, R9
-	MOVQ   AX, R10
+	MOVQ n+72(FP), R11
+	MOVQ BX, R9; MOVQ AX, R10
 
 position32:
-	VBROADCASTSS (R10), Y12
-	VBROADCASTSS 256(R10), Y13
-	VBROADCASTSS 512(R10), Y14
-	VCVTPH2PS    (R9), Y15
-	VFMADD231PS  Y15, Y12, Y0
-	VFMADD231PS  Y15, Y13, Y4
-	VFMADD231PS  Y15, Y14, Y8
-	VCVTPH2PS    16(R9), Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VFMADD231PS  Y15, Y13, Y5
-	VFMADD231PS  Y15, Y14, Y9
-	VCVTPH2PS    32(R9), Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y6
-	VFMADD231PS  Y15, Y14, Y10
-	VCVTPH2PS    48(R9), Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VFMADD231PS  Y15, Y13, Y7
-	VFMADD231PS  Y15, Y14, Y11
-	ADDQ         $0x04, R10
-	ADDQ         R8, R9
-	DECQ         R11
-	JNZ          position32
-	MOVQ         DX, R9
-	TESTQ        CX, CX
-	JNZ          store32
-	VBROADCASTSS 768(AX), Y13
-	VBROADCASTSS 784(AX), Y14
-	VMULPS       (R9), Y13, Y12
-	VMULPS       Y14, Y0, Y0
-	VADDPS       Y0, Y12, Y0
-	VMULPS       32(R9), Y13, Y12
-	VMULPS       Y14, Y1, Y1
-	VADDPS       Y1, Y12, Y1
-	VMULPS       64(R9), Y13, Y12
-	VMULPS       Y14, Y2, Y2
-	VADDPS       Y2, Y12, Y2
-	VMULPS       96(R9), Y13, Y12
-	VMULPS       Y14, Y3, Y3
-	VADDPS       Y3, Y12, Y3
-	VMOVUPS      Y0, (R9)
-	VMOVUPS      Y1, 32(R9)
-	VMOVUPS      Y2, 64(R9)
-	VMOVUPS      Y3, 96(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 772(AX), Y1
-	VBROADCASTSS 788(AX), Y2
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y2, Y4, Y4
-	VADDPS       Y4, Y0, Y4
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y2, Y5, Y5
-	VADDPS       Y5, Y0, Y5
-	VMULPS       64(R9), Y1, Y0
-	VMULPS       Y2, Y6, Y6
-	VADDPS       Y6, Y0, Y6
-	VMULPS       96(R9), Y1, Y0
-	VMULPS       Y2, Y7, Y7
-	VADDPS       Y7, Y0, Y7
-	VMOVUPS      Y4, (R9)
-	VMOVUPS      Y5, 32(R9)
-	VMOVUPS      Y6, 64(R9)
-	VMOVUPS      Y7, 96(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 776(AX), Y1
-	VBROADCASTSS 792(AX), Y2
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y2, Y8, Y8
-	VADDPS       Y8, Y0, Y8
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y2, Y9, Y9
-	VADDPS       Y9, Y0, Y9
-	VMULPS       64(R9), Y1, Y0
-	VMULPS       Y2, Y10, Y10
-	VADDPS       Y10, Y0, Y10
-	VMULPS       96(R9), Y1, Y0
-	VMULPS       Y2, Y11, Y11
-	VADDPS       Y11, Y0, Y11
-	VMOVUPS      Y8, (R9)
-	VMOVUPS      Y9, 32(R9)
-	VMOVUPS      Y10, 64(R9)
-	VMOVUPS      Y11, 96(R9)
-	ADDQ         DI, R9
-	JMP          next32
+	VBROADCASTSS (R10), Y12; VBROADCASTSS 256(R10), Y13; VBROADCASTSS 512(R10), Y14; VCVTPH2PS (R9), Y15; VFMADD231PS Y15, Y12, Y0
+	VFMADD231PS Y15, Y13, Y4; VFMADD231PS Y15, Y14, Y8; VCVTPH2PS 16(R9), Y15; VFMADD231PS Y15, Y12, Y1; VFMADD231PS Y15, Y13, Y5
+	VFMADD231PS Y15, Y14, Y9; VCVTPH2PS 32(R9), Y15; VFMADD231PS Y15, Y12, Y2; VFMADD231PS Y15, Y13, Y6; VFMADD231PS Y15, Y14, Y10
+	VCVTPH2PS 48(R9), Y15; VFMADD231PS Y15, Y12, Y3; VFMADD231PS Y15, Y13, Y7; VFMADD231PS Y15, Y14, Y11; ADDQ $0x04, R10
+	ADDQ R8, R9; DECQ R11; JNZ position32; MOVQ DX, R9; TESTQ CX, CX; JNZ store32; VBROADCASTSS 768(AX), Y13
+	VBROADCASTSS 784(AX), Y14; VMULPS (R9), Y13, Y12; VMULPS Y14, Y0, Y0; VADDPS Y0, Y12, Y0; VMULPS 32(R9), Y13, Y12
+	VMULPS Y14, Y1, Y1; VADDPS Y1, Y12, Y1; VMULPS 64(R9), Y13, Y12; VMULPS Y14, Y2, Y2; VADDPS Y2, Y12, Y2; VMULPS 96(R9), Y13, Y12
+	VMULPS Y14, Y3, Y3; VADDPS Y3, Y12, Y3; VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); VMOVUPS Y2, 64(R9); VMOVUPS Y3, 96(R9)
+	ADDQ DI, R9; VBROADCASTSS 772(AX), Y1; VBROADCASTSS 788(AX), Y2; VMULPS (R9), Y1, Y0; VMULPS Y2, Y4, Y4; VADDPS Y4, Y0, Y4
+	VMULPS 32(R9), Y1, Y0; VMULPS Y2, Y5, Y5; VADDPS Y5, Y0, Y5; VMULPS 64(R9), Y1, Y0; VMULPS Y2, Y6, Y6; VADDPS Y6, Y0, Y6
+	VMULPS 96(R9), Y1, Y0; VMULPS Y2, Y7, Y7; VADDPS Y7, Y0, Y7; VMOVUPS Y4, (R9); VMOVUPS Y5, 32(R9); VMOVUPS Y6, 64(R9)
+	VMOVUPS Y7, 96(R9); ADDQ DI, R9; VBROADCASTSS 776(AX), Y1; VBROADCASTSS 792(AX), Y2; VMULPS (R9), Y1, Y0; VMULPS Y2, Y8, Y8
+	VADDPS Y8, Y0, Y8; VMULPS 32(R9), Y1, Y0; VMULPS Y2, Y9, Y9; VADDPS Y9, Y0, Y9; VMULPS 64(R9), Y1, Y0; VMULPS Y2, Y10, Y10
+	VADDPS Y10, Y0, Y10; VMULPS 96(R9), Y1, Y0; VMULPS Y2, Y11, Y11; VADDPS Y11, Y0, Y11; VMOVUPS Y8, (R9); VMOVUPS Y9, 32(R9)
+	VMOVUPS Y10, 64(R9); VMOVUPS Y11, 96(R9); ADDQ DI, R9; JMP next32
 
 store32:
-	VMOVUPS Y0, (R9)
-	VMOVUPS Y1, 32(R9)
-	VMOVUPS Y2, 64(R9)
-	VMOVUPS Y3, 96(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y4, (R9)
-	VMOVUPS Y5, 32(R9)
-	VMOVUPS Y6, 64(R9)
-	VMOVUPS Y7, 96(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y8, (R9)
-	VMOVUPS Y9, 32(R9)
-	VMOVUPS Y10, 64(R9)
-	VMOVUPS Y11, 96(R9)
-	ADDQ    DI, R9
+	VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); VMOVUPS Y2, 64(R9); VMOVUPS Y3, 96(R9); ADDQ DI, R9; VMOVUPS Y4, (R9); VMOVUPS Y5, 32(R9)
+	VMOVUPS Y6, 64(R9); VMOVUPS Y7, 96(R9); ADDQ DI, R9; VMOVUPS Y8, (R9); VMOVUPS Y9, 32(R9); VMOVUPS Y10, 64(R9)
+	VMOVUPS Y11, 96(R9); ADDQ DI, R9
 
 next32:
-	ADDQ $0x00000080, DX
-	ADDQ $0x00000040, BX
-	SUBQ $0x20, SI
-	JMP  values32
+	ADDQ $0x00000080, DX; ADDQ $0x00000040, BX; SUBQ $0x20, SI; JMP values32
 
 done32:
 	// Values, 16 dimensions at a time.
 values16:
-	CMPQ   SI, $0x10
-	JLT    done16
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
+	CMPQ SI, $0x10; JLT done16; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-	MOVQ   n+72(FP), R11
-	MOVQ   BX, R9
-	MOVQ   AX, R10
+	MOVQ n+72(FP), R11
+	MOVQ BX, R9; MOVQ AX, R10
 
 position16:
-	VCVTPH2PS    (R9), Y6
-	VCVTPH2PS    16(R9), Y7
-	VBROADCASTSS (R10), Y8
-	VFMADD231PS  Y6, Y8, Y0
-	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS 256(R10), Y8
-	VFMADD231PS  Y6, Y8, Y2
-	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS 512(R10), Y8
-	VFMADD231PS  Y6, Y8, Y4
-	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         $0x04, R10
-	ADDQ         R8, R9
-	DECQ         R11
-	JNZ          position16
-	MOVQ         DX, R9
-	TESTQ        CX, CX
-	JNZ          store16
-	VBROADCASTSS 768(AX), Y7
-	VBROADCASTSS 784(AX), Y8
-	VMULPS       (R9), Y7, Y6
-	VMULPS       Y8, Y0, Y0
-	VADDPS       Y0, Y6, Y0
-	VMULPS       32(R9), Y7, Y6
-	VMULPS       Y8, Y1, Y1
-	VADDPS       Y1, Y6, Y1
-	VMOVUPS      Y0, (R9)
-	VMOVUPS      Y1, 32(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 772(AX), Y1
-	VBROADCASTSS 788(AX), Y6
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y6, Y2, Y2
-	VADDPS       Y2, Y0, Y2
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y6, Y3, Y3
-	VADDPS       Y3, Y0, Y3
-	VMOVUPS      Y2, (R9)
-	VMOVUPS      Y3, 32(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 776(AX), Y1
-	VBROADCASTSS 792(AX), Y2
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y2, Y4, Y4
-	VADDPS       Y4, Y0, Y4
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y2, Y5, Y5
-	VADDPS       Y5, Y0, Y5
-	VMOVUPS      Y4, (R9)
-	VMOVUPS      Y5, 32(R9)
-	ADDQ         DI, R9
-	JMP          next16
+	VCVTPH2PS (R9), Y6; VCVTPH2PS 16(R9), Y7; VBROADCASTSS (R10), Y8; VFMADD231PS Y6, Y8, Y0; VFMADD231PS Y7, Y8, Y1
+	VBROADCASTSS 256(R10), Y8; VFMADD231PS Y6, Y8, Y2; VFMADD231PS Y7, Y8, Y3; VBROADCASTSS 512(R10), Y8; VFMADD231PS Y6, Y8, Y4
+	VFMADD231PS Y7, Y8, Y5; ADDQ $0x04, R10; ADDQ R8, R9; DECQ R11; JNZ position16; MOVQ DX, R9; TESTQ CX, CX; JNZ store16
+	VBROADCASTSS 768(AX), Y7; VBROADCASTSS 784(AX), Y8; VMULPS (R9), Y7, Y6; VMULPS Y8, Y0, Y0; VADDPS Y0, Y6, Y0
+	VMULPS 32(R9), Y7, Y6; VMULPS Y8, Y1, Y1; VADDPS Y1, Y6, Y1; VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); ADDQ DI, R9
+	VBROADCASTSS 772(AX), Y1; VBROADCASTSS 788(AX), Y6; VMULPS (R9), Y1, Y0; VMULPS Y6, Y2, Y2; VADDPS Y2, Y0, Y2
+	VMULPS 32(R9), Y1, Y0; VMULPS Y6, Y3, Y3; VADDPS Y3, Y0, Y3; VMOVUPS Y2, (R9); VMOVUPS Y3, 32(R9); ADDQ DI, R9
+	VBROADCASTSS 776(AX), Y1; VBROADCASTSS 792(AX), Y2; VMULPS (R9), Y1, Y0; VMULPS Y2, Y4, Y4; VADDPS Y4, Y0, Y4
+	VMULPS 32(R9), Y1, Y0; VMULPS Y2, Y5, Y5; VADDPS Y5, Y0, Y5; VMOVUPS Y4, (R9); VMOVUPS Y5, 32(R9); ADDQ DI, R9; JMP next16
 
 store16:
-	VMOVUPS Y0, (R9)
-	VMOVUPS Y1, 32(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y2, (R9)
-	VMOVUPS Y3, 32(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y4, (R9)
-	VMOVUPS Y5, 32(R9)
-	ADDQ    DI, R9
+	VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); ADDQ DI, R9; VMOVUPS Y2, (R9); VMOVUPS Y3, 32(R9); ADDQ DI, R9; VMOVUPS Y4, (R9)
+	VMOVUPS Y5, 32(R9); ADDQ DI, R9
 
 next16:
-	ADDQ $0x00000040, DX
-	ADDQ $0x00000020, BX
-	SUBQ $0x10, SI
-	JMP  values16
+	ADDQ $0x00000040, DX; ADDQ $0x00000020, BX; SUBQ $0x10, SI; JMP values16
 
 done16:
 	VZEROUPPER
@@ -4733,1348 +1428,331 @@ TEXT ·attendFloatsAVX2Q3(SB), NOSPLIT, $0-104
 	MOVQ weights+56(FP), AX
 
 	// Scores of positions from 0 on.
-	MOVQ   q+24(FP), CX
-	MOVQ   at+32(FP), DX
-	MOVQ   (DX), BX
-	ADDQ   CX, BX
-	MOVQ   8(DX), SI
-	ADDQ   CX, SI
-	MOVQ   16(DX), DX
-	ADDQ   CX, DX
-	MOVQ   k+40(FP), CX
-	MOVQ   headDim+80(FP), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+	MOVQ q+24(FP), CX
+	MOVQ at+32(FP), DX
+	MOVQ (DX), BX; ADDQ CX, BX; MOVQ 8(DX), SI; ADDQ CX, SI; MOVQ 16(DX), DX; ADDQ CX, DX
+	MOVQ k+40(FP), CX
+	MOVQ headDim+80(FP), DI
+	VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4; VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7; VXORPS Y8, Y8, Y8; VXORPS Y9, Y9, Y9; VXORPS Y10, Y10, Y10; VXORPS Y11, Y11, Y11
 
 score0:
-	VBROADCASTSS (BX), Y12
-	VBROADCASTSS (SI), Y13
-	VBROADCASTSS (DX), Y14
-	VMOVUPS      (CX), Y15
-	VFMADD231PS  Y15, Y12, Y0
-	VFMADD231PS  Y15, Y13, Y4
-	VFMADD231PS  Y15, Y14, Y8
-	VMOVUPS      32(CX), Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VFMADD231PS  Y15, Y13, Y5
-	VFMADD231PS  Y15, Y14, Y9
-	VMOVUPS      64(CX), Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y6
-	VFMADD231PS  Y15, Y14, Y10
-	VMOVUPS      96(CX), Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VFMADD231PS  Y15, Y13, Y7
-	VFMADD231PS  Y15, Y14, Y11
-	ADDQ         $0x04, BX
-	ADDQ         $0x04, SI
-	ADDQ         $0x04, DX
-	ADDQ         $+256, CX
-	DECQ         DI
-	JNZ          score0
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, 64(AX)
-	VMOVUPS      Y3, 96(AX)
-	VMOVUPS      Y4, 256(AX)
-	VMOVUPS      Y5, 288(AX)
-	VMOVUPS      Y6, 320(AX)
-	VMOVUPS      Y7, 352(AX)
-	VMOVUPS      Y8, 512(AX)
-	VMOVUPS      Y9, 544(AX)
-	VMOVUPS      Y10, 576(AX)
-	VMOVUPS      Y11, 608(AX)
+	VBROADCASTSS (BX), Y12; VBROADCASTSS (SI), Y13; VBROADCASTSS (DX), Y14; VMOVUPS (CX), Y15; VFMADD231PS Y15, Y12, Y0
+	VFMADD231PS Y15, Y13, Y4; VFMADD231PS Y15, Y14, Y8; VMOVUPS 32(CX), Y15; VFMADD231PS Y15, Y12, Y1; VFMADD231PS Y15, Y13, Y5
+	VFMADD231PS Y15, Y14, Y9; VMOVUPS 64(CX), Y15; VFMADD231PS Y15, Y12, Y2; VFMADD231PS Y15, Y13, Y6; VFMADD231PS Y15, Y14, Y10
+	VMOVUPS 96(CX), Y15; VFMADD231PS Y15, Y12, Y3; VFMADD231PS Y15, Y13, Y7; VFMADD231PS Y15, Y14, Y11; ADDQ $0x04, BX
+	ADDQ $0x04, SI; ADDQ $0x04, DX; ADDQ $+256, CX; DECQ DI; JNZ score0; VMOVUPS Y0, (AX); VMOVUPS Y1, 32(AX); VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX); VMOVUPS Y4, 256(AX); VMOVUPS Y5, 288(AX); VMOVUPS Y6, 320(AX); VMOVUPS Y7, 352(AX); VMOVUPS Y8, 512(AX)
+	VMOVUPS Y9, 544(AX); VMOVUPS Y10, 576(AX); VMOVUPS Y11, 608(AX)
 
 	// Scores of positions from 32 on.
-	MOVQ   q+24(FP), CX
-	MOVQ   at+32(FP), DX
-	MOVQ   (DX), BX
-	ADDQ   CX, BX
-	MOVQ   8(DX), SI
-	ADDQ   CX, SI
-	MOVQ   16(DX), DX
-	ADDQ   CX, DX
-	MOVQ   k+40(FP), CX
-	MOVQ   headDim+80(FP), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+	MOVQ q+24(FP), CX
+	MOVQ at+32(FP), DX
+	MOVQ (DX), BX; ADDQ CX, BX; MOVQ 8(DX), SI; ADDQ CX, SI; MOVQ 16(DX), DX; ADDQ CX, DX
+	MOVQ k+40(FP), CX
+	MOVQ headDim+80(FP), DI
+	VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4; VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7; VXORPS Y8, Y8, Y8; VXORPS Y9, Y9, Y9; VXORPS Y10, Y10, Y10; VXORPS Y11, Y11, Y11
 
 score4:
-	VBROADCASTSS (BX), Y12
-	VBROADCASTSS (SI), Y13
-	VBROADCASTSS (DX), Y14
-	VMOVUPS      128(CX), Y15
-	VFMADD231PS  Y15, Y12, Y0
-	VFMADD231PS  Y15, Y13, Y4
-	VFMADD231PS  Y15, Y14, Y8
-	VMOVUPS      160(CX), Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VFMADD231PS  Y15, Y13, Y5
-	VFMADD231PS  Y15, Y14, Y9
-	VMOVUPS      192(CX), Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y6
-	VFMADD231PS  Y15, Y14, Y10
-	VMOVUPS      224(CX), Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VFMADD231PS  Y15, Y13, Y7
-	VFMADD231PS  Y15, Y14, Y11
-	ADDQ         $0x04, BX
-	ADDQ         $0x04, SI
-	ADDQ         $0x04, DX
-	ADDQ         $+256, CX
-	DECQ         DI
-	JNZ          score4
-	VMOVUPS      Y0, 128(AX)
-	VMOVUPS      Y1, 160(AX)
-	VMOVUPS      Y2, 192(AX)
-	VMOVUPS      Y3, 224(AX)
-	VMOVUPS      Y4, 384(AX)
-	VMOVUPS      Y5, 416(AX)
-	VMOVUPS      Y6, 448(AX)
-	VMOVUPS      Y7, 480(AX)
-	VMOVUPS      Y8, 640(AX)
-	VMOVUPS      Y9, 672(AX)
-	VMOVUPS      Y10, 704(AX)
-	VMOVUPS      Y11, 736(AX)
+	VBROADCASTSS (BX), Y12; VBROADCASTSS (SI), Y13; VBROADCASTSS (DX), Y14; VMOVUPS 128(CX), Y15; VFMADD231PS Y15, Y12, Y0
+	VFMADD231PS Y15, Y13, Y4; VFMADD231PS Y15, Y14, Y8; VMOVUPS 160(CX), Y15; VFMADD231PS Y15, Y12, Y1; VFMADD231PS Y15, Y13, Y5
+	VFMADD231PS Y15, Y14, Y9; VMOVUPS 192(CX), Y15; VFMADD231PS Y15, Y12, Y2; VFMADD231PS Y15, Y13, Y6; VFMADD231PS Y15, Y14, Y10
+	VMOVUPS 224(CX), Y15; VFMADD231PS Y15, Y12, Y3; VFMADD231PS Y15, Y13, Y7; VFMADD231PS Y15, Y14, Y11; ADDQ $0x04, BX
+	ADDQ $0x04, SI; ADDQ $0x04, DX; ADDQ $+256, CX; DECQ DI; JNZ score4; VMOVUPS Y0, 128(AX); VMOVUPS Y1, 160(AX)
+	VMOVUPS Y2, 192(AX); VMOVUPS Y3, 224(AX); VMOVUPS Y4, 384(AX); VMOVUPS Y5, 416(AX); VMOVUPS Y6, 448(AX); VMOVUPS Y7, 480(AX)
+	VMOVUPS Y8, 640(AX); VMOVUPS Y9, 672(AX); VMOVUPS Y10, 704(AX); VMOVUPS Y11, 736(AX)
 
 	// The lanes of positions that the queries see.
-	MOVQ         first+96(FP), CX
+	MOVQ first+96(FP), CX
 	VPBROADCASTD n+72(FP), Y0
-	VBROADCASTSS (AX), Y1
-	VMOVAPS      Y1, Y2
-	VPCMPGTD     positions<>+0(SB), Y0, Y4
-	VMOVUPS      (AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+32(SB), Y0, Y4
-	VMOVUPS      32(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+64(SB), Y0, Y4
-	VMOVUPS      64(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+96(SB), Y0, Y4
-	VMOVUPS      96(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+128(SB), Y0, Y4
-	VMOVUPS      128(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+160(SB), Y0, Y4
-	VMOVUPS      160(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+192(SB), Y0, Y4
-	VMOVUPS      192(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+224(SB), Y0, Y4
-	VMOVUPS      224(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERM2F128   $0x01, Y1, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERMILPS    $0x4e, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERMILPS    $0xb1, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VMOVUPS      (AX), Y2
-	VSUBPS       Y1, Y2, Y2
-	VCMPPS       $0x15, expLow<>+0(SB), Y2, Y3
-	VMULPS       expLog2E<>+0(SB), Y2, Y4
-	VADDPS       expMagic<>+0(SB), Y4, Y4
-	VSUBPS       expMagic<>+0(SB), Y4, Y5
-	VMULPS       expLn2High<>+0(SB), Y5, Y6
-	VSUBPS       Y6, Y2, Y6
-	VMULPS       expLn2Low<>+0(SB), Y5, Y5
-	VSUBPS       Y5, Y6, Y6
-	VMULPS       expPoly0<>+0(SB), Y6, Y2
-	VADDPS       expPoly1<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly2<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly3<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly4<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly5<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y6, Y5
-	VMULPS       Y5, Y2, Y2
-	VADDPS       Y6, Y2, Y2
-	VADDPS       one<>+0(SB), Y2, Y2
-	VPADDD       expBias<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y2, Y2
-	VANDPS       Y3, Y2, Y2
-	VPCMPGTD     positions<>+0(SB), Y0, Y3
-	VANDPS       Y3, Y2, Y2
-	VMOVUPS      Y2, (AX)
-	VMOVAPS      Y2, Y2
-	VMOVUPS      32(AX), Y3
-	VSUBPS       Y1, Y3, Y3
-	VCMPPS       $0x15, expLow<>+0(SB), Y3, Y4
-	VMULPS       expLog2E<>+0(SB), Y3, Y5
-	VADDPS       expMagic<>+0(SB), Y5, Y5
-	VSUBPS       expMagic<>+0(SB), Y5, Y6
-	VMULPS       expLn2High<>+0(SB), Y6, Y7
-	VSUBPS       Y7, Y3, Y7
-	VMULPS       expLn2Low<>+0(SB), Y6, Y6
-	VSUBPS       Y6, Y7, Y7
-	VMULPS       expPoly0<>+0(SB), Y7, Y3
-	VADDPS       expPoly1<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly2<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly3<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly4<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly5<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y7, Y6
-	VMULPS       Y6, Y3, Y3
-	VADDPS       Y7, Y3, Y3
-	VADDPS       one<>+0(SB), Y3, Y3
-	VPADDD       expBias<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y3, Y3
-	VANDPS       Y4, Y3, Y3
-	VPCMPGTD     positions<>+32(SB), Y0, Y4
-	VANDPS       Y4, Y3, Y3
-	VMOVUPS      Y3, 32(AX)
-	VMOVAPS      Y3, Y3
-	VMOVUPS      64(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+64(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 64(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      96(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+96(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 96(AX)
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      128(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+128(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 128(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      160(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+160(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 160(AX)
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      192(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+192(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 192(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      224(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+224(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 224(AX)
-	VADDPS       Y4, Y3, Y3
-	VADDPS       Y3, Y2, Y2
-	VPERM2F128   $0x01, Y2, Y2, Y3
-	VADDPS       Y3, Y2, Y2
-	VPERMILPS    $0x4e, Y2, Y3
-	VADDPS       Y3, Y2, Y2
-	VPERMILPS    $0xb1, Y2, Y3
-	VADDPS       Y3, Y2, Y2
-	VMOVAPS      X1, X1
-	VMOVAPS      X2, X2
-	VBROADCASTSS 256(AX), Y3
-	VMOVAPS      Y3, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y6
-	VMOVUPS      256(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VMOVUPS      288(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+64(SB), Y0, Y6
-	VMOVUPS      320(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+96(SB), Y0, Y6
-	VMOVUPS      352(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+128(SB), Y0, Y6
-	VMOVUPS      384(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+160(SB), Y0, Y6
-	VMOVUPS      416(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+192(SB), Y0, Y6
-	VMOVUPS      448(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+224(SB), Y0, Y6
-	VMOVUPS      480(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERM2F128   $0x01, Y3, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0x4e, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0xb1, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VMOVUPS      256(AX), Y4
-	VSUBPS       Y3, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 256(AX)
-	VMOVAPS      Y4, Y4
-	VMOVUPS      288(AX), Y5
-	VSUBPS       Y3, Y5, Y5
-	VCMPPS       $0x15, expLow<>+0(SB), Y5, Y6
-	VMULPS       expLog2E<>+0(SB), Y5, Y7
-	VADDPS       expMagic<>+0(SB), Y7, Y7
-	VSUBPS       expMagic<>+0(SB), Y7, Y8
-	VMULPS       expLn2High<>+0(SB), Y8, Y9
-	VSUBPS       Y9, Y5, Y9
-	VMULPS       expLn2Low<>+0(SB), Y8, Y8
-	VSUBPS       Y8, Y9, Y9
-	VMULPS       expPoly0<>+0(SB), Y9, Y5
-	VADDPS       expPoly1<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly2<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly3<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly4<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly5<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y9, Y8
-	VMULPS       Y8, Y5, Y5
-	VADDPS       Y9, Y5, Y5
-	VADDPS       one<>+0(SB), Y5, Y5
-	VPADDD       expBias<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y5, Y5
-	VANDPS       Y6, Y5, Y5
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VANDPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 288(AX)
-	VMOVAPS      Y5, Y5
-	VMOVUPS      320(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+64(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 320(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      352(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+96(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 352(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      384(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+128(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 384(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      416(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+160(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 416(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      448(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+192(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 448(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      480(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+224(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 480(AX)
-	VADDPS       Y6, Y5, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERM2F128   $0x01, Y4, Y4, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERMILPS    $0x4e, Y4, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y5
-	VADDPS       Y5, Y4, Y4
-	VINSERTPS    $0x10, X3, X1, X1
-	VINSERTPS    $0x10, X4, X2, X2
-	VBROADCASTSS 512(AX), Y3
-	VMOVAPS      Y3, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y6
-	VMOVUPS      512(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VMOVUPS      544(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+64(SB), Y0, Y6
-	VMOVUPS      576(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+96(SB), Y0, Y6
-	VMOVUPS      608(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+128(SB), Y0, Y6
-	VMOVUPS      640(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+160(SB), Y0, Y6
-	VMOVUPS      672(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+192(SB), Y0, Y6
-	VMOVUPS      704(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+224(SB), Y0, Y6
-	VMOVUPS      736(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERM2F128   $0x01, Y3, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0x4e, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0xb1, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VMOVUPS      512(AX), Y4
-	VSUBPS       Y3, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 512(AX)
-	VMOVAPS      Y4, Y4
-	VMOVUPS      544(AX), Y5
-	VSUBPS       Y3, Y5, Y5
-	VCMPPS       $0x15, expLow<>+0(SB), Y5, Y6
-	VMULPS       expLog2E<>+0(SB), Y5, Y7
-	VADDPS       expMagic<>+0(SB), Y7, Y7
-	VSUBPS       expMagic<>+0(SB), Y7, Y8
-	VMULPS       expLn2High<>+0(SB), Y8, Y9
-	VSUBPS       Y9, Y5, Y9
-	VMULPS       expLn2Low<>+0(SB), Y8, Y8
-	VSUBPS       Y8, Y9, Y9
-	VMULPS       expPoly0<>+0(SB), Y9, Y5
-	VADDPS       expPoly1<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly2<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly3<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly4<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly5<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y9, Y8
-	VMULPS       Y8, Y5, Y5
-	VADDPS       Y9, Y5, Y5
-	VADDPS       one<>+0(SB), Y5, Y5
-	VPADDD       expBias<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y5, Y5
-	VANDPS       Y6, Y5, Y5
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VANDPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 544(AX)
-	VMOVAPS      Y5, Y5
-	VMOVUPS      576(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+64(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 576(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      608(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+96(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 608(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      640(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+128(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 640(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      672(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+160(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 672(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      704(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+192(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 704(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      736(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+224(SB), Y0, Y0
-	VANDPS       Y0, Y6, Y6
-	VMOVUPS      Y6, 736(AX)
-	VADDPS       Y6, Y5, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERM2F128   $0x01, Y4, Y4, Y0
-	VADDPS       Y0, Y4, Y4
-	VPERMILPS    $0x4e, Y4, Y0
-	VADDPS       Y0, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y0
-	VADDPS       Y0, Y4, Y4
-	VINSERTPS    $0x20, X3, X1, X1
-	VINSERTPS    $0x20, X4, X2, X2
+	VBROADCASTSS (AX), Y1; VMOVAPS Y1, Y2; VPCMPGTD positions<>+0(SB), Y0, Y4; VMOVUPS (AX), Y3; VMAXPS Y1, Y3, Y3
+	VBLENDVPS Y4, Y3, Y1, Y1; VPCMPGTD positions<>+32(SB), Y0, Y4; VMOVUPS 32(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+64(SB), Y0, Y4; VMOVUPS 64(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+96(SB), Y0, Y4; VMOVUPS 96(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+128(SB), Y0, Y4; VMOVUPS 128(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+160(SB), Y0, Y4; VMOVUPS 160(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+192(SB), Y0, Y4; VMOVUPS 192(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+224(SB), Y0, Y4; VMOVUPS 224(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2; VMAXPS Y2, Y1, Y1
+	VPERM2F128 $0x01, Y1, Y1, Y2; VMAXPS Y2, Y1, Y1; VPERMILPS $0x4e, Y1, Y2; VMAXPS Y2, Y1, Y1; VPERMILPS $0xb1, Y1, Y2
+	VMAXPS Y2, Y1, Y1; VMOVUPS (AX), Y2; VSUBPS Y1, Y2, Y2; VCMPPS $0x15, expLow<>+0(SB), Y2, Y3; VMULPS expLog2E<>+0(SB), Y2, Y4
+	VADDPS expMagic<>+0(SB), Y4, Y4; VSUBPS expMagic<>+0(SB), Y4, Y5; VMULPS expLn2High<>+0(SB), Y5, Y6; VSUBPS Y6, Y2, Y6
+	VMULPS expLn2Low<>+0(SB), Y5, Y5; VSUBPS Y5, Y6, Y6; VMULPS expPoly0<>+0(SB), Y6, Y2; VADDPS expPoly1<>+0(SB), Y2, Y2
+	VMULPS Y6, Y2, Y2; VADDPS expPoly2<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2; VADDPS expPoly3<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2
+	VADDPS expPoly4<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2; VADDPS expPoly5<>+0(SB), Y2, Y2; VMULPS Y6, Y6, Y5; VMULPS Y5, Y2, Y2
+	VADDPS Y6, Y2, Y2; VADDPS one<>+0(SB), Y2, Y2; VPADDD expBias<>+0(SB), Y4, Y4; VPSLLD $0x17, Y4, Y4; VMULPS Y4, Y2, Y2
+	VANDPS Y3, Y2, Y2; VPCMPGTD positions<>+0(SB), Y0, Y3; VANDPS Y3, Y2, Y2; VMOVUPS Y2, (AX); VMOVAPS Y2, Y2; VMOVUPS 32(AX), Y3
+	VSUBPS Y1, Y3, Y3; VCMPPS $0x15, expLow<>+0(SB), Y3, Y4; VMULPS expLog2E<>+0(SB), Y3, Y5; VADDPS expMagic<>+0(SB), Y5, Y5
+	VSUBPS expMagic<>+0(SB), Y5, Y6; VMULPS expLn2High<>+0(SB), Y6, Y7; VSUBPS Y7, Y3, Y7; VMULPS expLn2Low<>+0(SB), Y6, Y6
+	VSUBPS Y6, Y7, Y7; VMULPS expPoly0<>+0(SB), Y7, Y3; VADDPS expPoly1<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3
+	VADDPS expPoly2<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3; VADDPS expPoly3<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3
+	VADDPS expPoly4<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3; VADDPS expPoly5<>+0(SB), Y3, Y3; VMULPS Y7, Y7, Y6; VMULPS Y6, Y3, Y3
+	VADDPS Y7, Y3, Y3; VADDPS one<>+0(SB), Y3, Y3; VPADDD expBias<>+0(SB), Y5, Y5; VPSLLD $0x17, Y5, Y5; VMULPS Y5, Y3, Y3
+	VANDPS Y4, Y3, Y3; VPCMPGTD positions<>+32(SB), Y0, Y4; VANDPS Y4, Y3, Y3; VMOVUPS Y3, 32(AX); VMOVAPS Y3, Y3
+	VMOVUPS 64(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+64(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 64(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 96(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+96(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 96(AX); VADDPS Y4, Y3, Y3
+	VMOVUPS 128(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+128(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 128(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 160(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+160(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 160(AX); VADDPS Y4, Y3, Y3
+	VMOVUPS 192(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+192(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 192(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 224(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+224(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 224(AX); VADDPS Y4, Y3, Y3
+	VADDPS Y3, Y2, Y2; VPERM2F128 $0x01, Y2, Y2, Y3; VADDPS Y3, Y2, Y2; VPERMILPS $0x4e, Y2, Y3; VADDPS Y3, Y2, Y2
+	VPERMILPS $0xb1, Y2, Y3; VADDPS Y3, Y2, Y2; VMOVAPS X1, X1; VMOVAPS X2, X2; VBROADCASTSS 256(AX), Y3; VMOVAPS Y3, Y4
+	VPCMPGTD positions<>+0(SB), Y0, Y6; VMOVUPS 256(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+32(SB), Y0, Y6; VMOVUPS 288(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+64(SB), Y0, Y6; VMOVUPS 320(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+96(SB), Y0, Y6; VMOVUPS 352(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+128(SB), Y0, Y6; VMOVUPS 384(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+160(SB), Y0, Y6; VMOVUPS 416(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+192(SB), Y0, Y6; VMOVUPS 448(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+224(SB), Y0, Y6; VMOVUPS 480(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4; VMAXPS Y4, Y3, Y3
+	VPERM2F128 $0x01, Y3, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0x4e, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0xb1, Y3, Y4
+	VMAXPS Y4, Y3, Y3; VMOVUPS 256(AX), Y4; VSUBPS Y3, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+0(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 256(AX); VMOVAPS Y4, Y4
+	VMOVUPS 288(AX), Y5; VSUBPS Y3, Y5, Y5; VCMPPS $0x15, expLow<>+0(SB), Y5, Y6; VMULPS expLog2E<>+0(SB), Y5, Y7
+	VADDPS expMagic<>+0(SB), Y7, Y7; VSUBPS expMagic<>+0(SB), Y7, Y8; VMULPS expLn2High<>+0(SB), Y8, Y9; VSUBPS Y9, Y5, Y9
+	VMULPS expLn2Low<>+0(SB), Y8, Y8; VSUBPS Y8, Y9, Y9; VMULPS expPoly0<>+0(SB), Y9, Y5; VADDPS expPoly1<>+0(SB), Y5, Y5
+	VMULPS Y9, Y5, Y5; VADDPS expPoly2<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly3<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5
+	VADDPS expPoly4<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly5<>+0(SB), Y5, Y5; VMULPS Y9, Y9, Y8; VMULPS Y8, Y5, Y5
+	VADDPS Y9, Y5, Y5; VADDPS one<>+0(SB), Y5, Y5; VPADDD expBias<>+0(SB), Y7, Y7; VPSLLD $0x17, Y7, Y7; VMULPS Y7, Y5, Y5
+	VANDPS Y6, Y5, Y5; VPCMPGTD positions<>+32(SB), Y0, Y6; VANDPS Y6, Y5, Y5; VMOVUPS Y5, 288(AX); VMOVAPS Y5, Y5
+	VMOVUPS 320(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+64(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 320(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 352(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+96(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 352(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 384(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+128(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 384(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 416(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+160(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 416(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 448(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+192(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 448(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 480(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+224(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 480(AX); VADDPS Y6, Y5, Y5
+	VADDPS Y5, Y4, Y4; VPERM2F128 $0x01, Y4, Y4, Y5; VADDPS Y5, Y4, Y4; VPERMILPS $0x4e, Y4, Y5; VADDPS Y5, Y4, Y4
+	VPERMILPS $0xb1, Y4, Y5; VADDPS Y5, Y4, Y4; VINSERTPS $0x10, X3, X1, X1; VINSERTPS $0x10, X4, X2, X2; VBROADCASTSS 512(AX), Y3
+	VMOVAPS Y3, Y4; VPCMPGTD positions<>+0(SB), Y0, Y6; VMOVUPS 512(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+32(SB), Y0, Y6; VMOVUPS 544(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+64(SB), Y0, Y6; VMOVUPS 576(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+96(SB), Y0, Y6; VMOVUPS 608(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+128(SB), Y0, Y6; VMOVUPS 640(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+160(SB), Y0, Y6; VMOVUPS 672(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+192(SB), Y0, Y6; VMOVUPS 704(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+224(SB), Y0, Y6; VMOVUPS 736(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4; VMAXPS Y4, Y3, Y3
+	VPERM2F128 $0x01, Y3, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0x4e, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0xb1, Y3, Y4
+	VMAXPS Y4, Y3, Y3; VMOVUPS 512(AX), Y4; VSUBPS Y3, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+0(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 512(AX); VMOVAPS Y4, Y4
+	VMOVUPS 544(AX), Y5; VSUBPS Y3, Y5, Y5; VCMPPS $0x15, expLow<>+0(SB), Y5, Y6; VMULPS expLog2E<>+0(SB), Y5, Y7
+	VADDPS expMagic<>+0(SB), Y7, Y7; VSUBPS expMagic<>+0(SB), Y7, Y8; VMULPS expLn2High<>+0(SB), Y8, Y9; VSUBPS Y9, Y5, Y9
+	VMULPS expLn2Low<>+0(SB), Y8, Y8; VSUBPS Y8, Y9, Y9; VMULPS expPoly0<>+0(SB), Y9, Y5; VADDPS expPoly1<>+0(SB), Y5, Y5
+	VMULPS Y9, Y5, Y5; VADDPS expPoly2<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly3<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5
+	VADDPS expPoly4<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly5<>+0(SB), Y5, Y5; VMULPS Y9, Y9, Y8; VMULPS Y8, Y5, Y5
+	VADDPS Y9, Y5, Y5; VADDPS one<>+0(SB), Y5, Y5; VPADDD expBias<>+0(SB), Y7, Y7; VPSLLD $0x17, Y7, Y7; VMULPS Y7, Y5, Y5
+	VANDPS Y6, Y5, Y5; VPCMPGTD positions<>+32(SB), Y0, Y6; VANDPS Y6, Y5, Y5; VMOVUPS Y5, 544(AX); VMOVAPS Y5, Y5
+	VMOVUPS 576(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+64(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 576(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 608(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+96(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 608(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 640(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+128(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 640(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 672(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+160(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 672(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 704(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+192(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 704(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 736(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+224(SB), Y0, Y0; VANDPS Y0, Y6, Y6; VMOVUPS Y6, 736(AX); VADDPS Y6, Y5, Y5
+	VADDPS Y5, Y4, Y4; VPERM2F128 $0x01, Y4, Y4, Y0; VADDPS Y0, Y4, Y4; VPERMILPS $0x4e, Y4, Y0; VADDPS Y0, Y4, Y4
+	VPERMILPS $0xb1, Y4, Y0; VADDPS Y0, Y4, Y4; VINSERTPS $0x20, X3, X1, X1; VINSERTPS $0x20, X4, X2, X2
 
 	// The largest scores and sums of weights so far.
-	VMOVUPS    lanes<>+4(SB), X0
-	MOVQ       largest+8(FP), DX
-	MOVQ       sums+16(FP), BX
-	TESTQ      CX, CX
-	JNZ        merged
-	VMASKMOVPS (DX), X0, X3
-	VMASKMOVPS (BX), X0, X5
-	VMAXPS     X3, X1, X4
-	VSUBPS     X4, X3, X3
-	VSUBPS     X4, X1, X1
-	VCMPPS     $0x15, expLow<>+0(SB), X3, X6
-	VMULPS     expLog2E<>+0(SB), X3, X7
-	VADDPS     expMagic<>+0(SB), X7, X7
-	VSUBPS     expMagic<>+0(SB), X7, X8
-	VMULPS     expLn2High<>+0(SB), X8, X9
-	VSUBPS     X9, X3, X9
-	VMULPS     expLn2Low<>+0(SB), X8, X8
-	VSUBPS     X8, X9, X9
-	VMULPS     expPoly0<>+0(SB), X9, X3
-	VADDPS     expPoly1<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly2<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly3<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly4<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly5<>+0(SB), X3, X3
-	VMULPS     X9, X9, X8
-	VMULPS     X8, X3, X3
-	VADDPS     X9, X3, X3
-	VADDPS     one<>+0(SB), X3, X3
-	VPADDD     expBias<>+0(SB), X7, X7
-	VPSLLD     $0x17, X7, X7
-	VMULPS     X7, X3, X3
-	VANDPS     X6, X3, X3
-	VCMPPS     $0x15, expLow<>+0(SB), X1, X6
-	VMULPS     expLog2E<>+0(SB), X1, X7
-	VADDPS     expMagic<>+0(SB), X7, X7
-	VSUBPS     expMagic<>+0(SB), X7, X8
-	VMULPS     expLn2High<>+0(SB), X8, X9
-	VSUBPS     X9, X1, X9
-	VMULPS     expLn2Low<>+0(SB), X8, X8
-	VSUBPS     X8, X9, X9
-	VMULPS     expPoly0<>+0(SB), X9, X1
-	VADDPS     expPoly1<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly2<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly3<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly4<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly5<>+0(SB), X1, X1
-	VMULPS     X9, X9, X8
-	VMULPS     X8, X1, X1
-	VADDPS     X9, X1, X1
-	VADDPS     one<>+0(SB), X1, X1
-	VPADDD     expBias<>+0(SB), X7, X7
-	VPSLLD     $0x17, X7, X7
-	VMULPS     X7, X1, X1
-	VANDPS     X6, X1, X1
-	VMOVUPS    X3, 768(AX)
-	VMOVUPS    X1, 784(AX)
-	VMULPS     X3, X5, X5
-	VMULPS     X1, X2, X2
-	VADDPS     X2, X5, X2
-	VMOVAPS    X4, X1
+	VMOVUPS lanes<>+4(SB), X0
+	MOVQ largest+8(FP), DX
+	MOVQ sums+16(FP), BX
+	TESTQ CX, CX; JNZ merged; VMASKMOVPS (DX), X0, X3; VMASKMOVPS (BX), X0, X5; VMAXPS X3, X1, X4; VSUBPS X4, X3, X3
+	VSUBPS X4, X1, X1; VCMPPS $0x15, expLow<>+0(SB), X3, X6; VMULPS expLog2E<>+0(SB), X3, X7; VADDPS expMagic<>+0(SB), X7, X7
+	VSUBPS expMagic<>+0(SB), X7, X8; VMULPS expLn2High<>+0(SB), X8, X9; VSUBPS X9, X3, X9; VMULPS expLn2Low<>+0(SB), X8, X8
+	VSUBPS X8, X9, X9; VMULPS expPoly0<>+0(SB), X9, X3; VADDPS expPoly1<>+0(SB), X3, X3; VMULPS X9, X3, X3
+	VADDPS expPoly2<>+0(SB), X3, X3; VMULPS X9, X3, X3; VADDPS expPoly3<>+0(SB), X3, X3; VMULPS X9, X3, X3
+	VADDPS expPoly4<>+0(SB), X3, X3; VMULPS X9, X3, X3; VADDPS expPoly5<>+0(SB), X3, X3; VMULPS X9, X9, X8; VMULPS X8, X3, X3
+	VADDPS X9, X3, X3; VADDPS one<>+0(SB), X3, X3; VPADDD expBias<>+0(SB), X7, X7; VPSLLD $0x17, X7, X7; VMULPS X7, X3, X3
+	VANDPS X6, X3, X3; VCMPPS $0x15, expLow<>+0(SB), X1, X6; VMULPS expLog2E<>+0(SB), X1, X7; VADDPS expMagic<>+0(SB), X7, X7
+	VSUBPS expMagic<>+0(SB), X7, X8; VMULPS expLn2High<>+0(SB), X8, X9; VSUBPS X9, X1, X9; VMULPS expLn2Low<>+0(SB), X8, X8
+	VSUBPS X8, X9, X9; VMULPS expPoly0<>+0(SB), X9, X1; VADDPS expPoly1<>+0(SB), X1, X1; VMULPS X9, X1, X1
+	VADDPS expPoly2<>+0(SB), X1, X1; VMULPS X9, X1, X1; VADDPS expPoly3<>+0(SB), X1, X1; VMULPS X9, X1, X1
+	VADDPS expPoly4<>+0(SB), X1, X1; VMULPS X9, X1, X1; VADDPS expPoly5<>+0(SB), X1, X1; VMULPS X9, X9, X8; VMULPS X8, X1, X1
+	VADDPS X9, X1, X1; VADDPS one<>+0(SB), X1, X1; VPADDD expBias<>+0(SB), X7, X7; VPSLLD $0x17, X7, X7; VMULPS X7, X1, X1
+	VANDPS X6, X1, X1; VMOVUPS X3, 768(AX); VMOVUPS X1, 784(AX); VMULPS X3, X5, X5; VMULPS X1, X2, X2; VADDPS X2, X5, X2
+	VMOVAPS X4, X1
 
 merged:
-	VMASKMOVPS X1, X0, (DX)
-	VMASKMOVPS X2, X0, (BX)
-	MOVQ       out+0(FP), DX
-	MOVQ       v+48(FP), BX
-	MOVQ       valueDim+88(FP), SI
-	MOVQ       SI, DI
-	SHLQ       $0x02, DI
-	MOVQ       SI, R8
-	SHLQ       $0x02, R8
+	VMASKMOVPS X1, X0, (DX); VMASKMOVPS X2, X0, (BX)
+	MOVQ out+0(FP), DX
+	MOVQ v+48(FP), BX
+	MOVQ valueDim+88(FP), SI
+	MOVQ SI, DI; SHLQ $0x02, DI; MOVQ SI, R8; SHLQ $0x02, R8
 
 	// Values, 32 dimensions at a time.
 values32:
-	CMPQ   SI, $0x20
-	JLT    done32
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
+	CMPQ SI, $0x20; JLT done32; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5; VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7; VXORPS Y8, Y8, Y8; VXORPS Y9, Y9, Y9; VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	MOVQ   n+72(FP), R11
-	MOVQ   BX, R9
-	MOVQ   AX, R10
+	MOVQ n+72(FP), R11
+	MOVQ BX, R9; MOVQ AX, R10
 
 position32:
-	VBROADCASTSS (R10), Y12
-	VBROADCASTSS 256(R10), Y13
-	VBROADCASTSS 512(R10), Y14
-	VMOVUPS      (R9), Y15
-	VFMADD231PS  Y15, Y12, Y0
-	VFMADD231PS  Y15, Y13, Y4
-	VFMADD231PS  Y15, Y14, Y8
-	VMOVUPS      32(R9), Y15
-	VFMADD231PS  Y15, Y12, Y1
-	VFMADD231PS  Y15, Y13, Y5
-	VFMADD231PS  Y15, Y14, Y9
-	VMOVUPS      64(R9), Y15
-	VFMADD231PS  Y15, Y12, Y2
-	VFMADD231PS  Y15, Y13, Y6
-	VFMADD231PS  Y15, Y14, Y10
-	VMOVUPS      96(R9), Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VFMADD231PS  Y15, Y13, Y7
-	VFMADD231PS  Y15, Y14, Y11
-	ADDQ         $0x04, R10
-	ADDQ         R8, R9
-	DECQ         R11
-	JNZ          position32
-	MOVQ         DX, R9
-	TESTQ        CX, CX
-	JNZ          store32
-	VBROADCASTSS 768(AX), Y13
-	VBROADCASTSS 784(AX), Y14
-	VMULPS       (R9), Y13, Y12
-	VMULPS       Y14, Y0, Y0
-	VADDPS       Y0, Y12, Y0
-	VMULPS       32(R9), Y13, Y12
-	VMULPS       Y14, Y1, Y1
-	VADDPS       Y1, Y12, Y1
-	VMULPS       64(R9), Y13, Y12
-	VMULPS       Y14, Y2, Y2
-	VADDPS       Y2, Y12, Y2
-	VMULPS       96(R9), Y13, Y12
-	VMULPS       Y14, Y3, Y3
-	VADDPS       Y3, Y12, Y3
-	VMOVUPS      Y0, (R9)
-	VMOVUPS      Y1, 32(R9)
-	VMOVUPS      Y2, 64(R9)
-	VMOVUPS      Y3, 96(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 772(AX), Y1
-	VBROADCASTSS 788(AX), Y2
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y2, Y4, Y4
-	VADDPS       Y4, Y0, Y4
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y2, Y5, Y5
-	VADDPS       Y5, Y0, Y5
-	VMULPS       64(R9), Y1, Y0
-	VMULPS       Y2, Y6, Y6
-	VADDPS       Y6, Y0, Y6
-	VMULPS       96(R9), Y1, Y0
-	VMULPS       Y2, Y7, Y7
-	VADDPS       Y7, Y0, Y7
-	VMOVUPS      Y4, (R9)
-	VMOVUPS      Y5, 32(R9)
-	VMOVUPS      Y6, 64(R9)
-	VMOVUPS      Y7, 96(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 776(AX), Y1
-	VBROADCASTSS 792(AX), Y2
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y2, Y8, Y8
-	VADDPS       Y8, Y0, Y8
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y2, Y9, Y9
-	VADDPS       Y9, Y0, Y9
-	VMULPS       64(R9), Y1, Y0
-	VMULPS       Y2, Y10, Y10
-	VADDPS       Y10, Y0, Y10
-	VMULPS       96(R9), Y1, Y0
-	VMULPS       Y2, Y11, Y11
-	VADDPS       Y11, Y0, Y11
-	VMOVUPS      Y8, (R9)
-	VMOVUPS      Y9, 32(R9)
-	VMOVUPS      Y10, 64(R9)
-	VMOVUPS      Y11, 96(R9)
-	ADDQ         DI, R9
-	JMP          next32
+	VBROADCASTSS (R10), Y12; VBROADCASTSS 256(R10), Y13; VBROADCASTSS 512(R10), Y14; VMOVUPS (R9), Y15; VFMADD231PS Y15, Y12, Y0
+	VFMADD231PS Y15, Y13, Y4; VFMADD231PS Y15, Y14, Y8; VMOVUPS 32(R9), Y15; VFMADD231PS Y15, Y12, Y1; VFMADD231PS Y15, Y13, Y5
+	VFMADD231PS Y15, Y14, Y9; VMOVUPS 64(R9), Y15; VFMADD231PS Y15, Y12, Y2; VFMADD231PS Y15, Y13, Y6; VFMADD231PS Y15, Y14, Y10
+	VMOVUPS 96(R9), Y15; VFMADD231PS Y15, Y12, Y3; VFMADD231PS Y15, Y13, Y7; VFMADD231PS Y15, Y14, Y11; ADDQ $0x04, R10; ADDQ R8, R9
+	DECQ R11; JNZ position32; MOVQ DX, R9; TESTQ CX, CX; JNZ store32; VBROADCASTSS 768(AX), Y13; VBROADCASTSS 784(AX), Y14
+	VMULPS (R9), Y13, Y12; VMULPS Y14, Y0, Y0; VADDPS Y0, Y12, Y0; VMULPS 32(R9), Y13, Y12; VMULPS Y14, Y1, Y1; VADDPS Y1, Y12, Y1
+	VMULPS 64(R9), Y13, Y12; VMULPS Y14, Y2, Y2; VADDPS Y2, Y12, Y2; VMULPS 96(R9), Y13, Y12; VMULPS Y14, Y3, Y3; VADDPS Y3, Y12, Y3
+	VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); VMOVUPS Y2, 64(R9); VMOVUPS Y3, 96(R9); ADDQ DI, R9; VBROADCASTSS 772(AX), Y1
+	VBROADCASTSS 788(AX), Y2; VMULPS (R9), Y1, Y0; VMULPS Y2, Y4, Y4; VADDPS Y4, Y0, Y4; VMULPS 32(R9), Y1, Y0; VMULPS Y2, Y5, Y5
+	VADDPS Y5, Y0, Y5; VMULPS 64(R9), Y1, Y0; VMULPS Y2, Y6, Y6; VADDPS Y6, Y0, Y6; VMULPS 96(R9), Y1, Y0; VMULPS Y2, Y7, Y7
+	VADDPS Y7, Y0, Y7; VMOVUPS Y4, (R9); VMOVUPS Y5, 32(R9); VMOVUPS Y6, 64(R9); VMOVUPS Y7, 96(R9); ADDQ DI, R9
+	VBROADCASTSS 776(AX), Y1; VBROADCASTSS 792(AX), Y2; VMULPS (R9), Y1, Y0; VMULPS Y2, Y8, Y8; VADDPS Y8, Y0, Y8
+	VMULPS 32(R9), Y1, Y0; VMULPS Y2, Y9, Y9; VADDPS Y9, Y0, Y9; VMULPS 64(R9), Y1, Y0; VMULPS Y2, Y10, Y10; VADDPS Y10, Y0, Y10
+	VMULPS 96(R9), Y1, Y0; VMULPS Y2, Y11, Y11; VADDPS Y11, Y0, Y11; VMOVUPS Y8, (R9); VMOVUPS Y9, 32(R9); VMOVUPS Y10, 64(R9)
+	VMOVUPS Y11, 96(R9); ADDQ DI, R9; JMP next32
 
 store32:
-	VMOVUPS Y0, (R9)
-	VMOVUPS Y1, 32(R9)
-	VMOVUPS Y2, 64(R9)
-	VMOVUPS Y3, 96(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y4, (R9)
-	VMOVUPS Y5, 32(R9)
-	VMOVUPS Y6, 64(R9)
-	VMOVUPS Y7, 96(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y8, (R9)
-	VMOVUPS Y9, 32(R9)
-	VMOVUPS Y10, 64(R9)
-	VMOVUPS Y11, 96(R9)
-	ADDQ    DI, R9
+	VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); VMOVUPS Y2, 64(R9); VMOVUPS Y3, 96(R9); ADDQ DI, R9; VMOVUPS Y4, (R9); VMOVUPS Y5, 32(R9)
+	VMOVUPS Y6, 64(R9); VMOVUPS Y7, 96(R9); ADDQ DI, R9; VMOVUPS Y8, (R9); VMOVUPS Y9, 32(R9); VMOVUPS Y10, 64(R9)
+	VMOVUPS Y11, 96(R9); ADDQ DI, R9
 
 next32:
-	ADDQ $0x00000080, DX
-	ADDQ $0x00000080, BX
-	SUBQ $0x20, SI
-	JMP  values32
+	ADDQ $0x00000080, DX; ADDQ $0x00000080, BX; SUBQ $0x20, SI; JMP values32
 
 done32:
 	// Values, 16 dimensions at a time.
 values16:
-	CMPQ   SI, $0x10
-	JLT    done16
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
+	CMPQ SI, $0x10; JLT done16; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-	MOVQ   n+72(FP), R11
-	MOVQ   BX, R9
-	MOVQ   AX, R10
+	MOVQ n+72(FP), R11
+	MOVQ BX, R9; MOVQ AX, R10
 
 position16:
-	VMOVUPS      (R9), Y6
-	VMOVUPS      32(R9), Y7
-	VBROADCASTSS (R10), Y8
-	VFMADD231PS  Y6, Y8, Y0
-	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS 256(R10), Y8
-	VFMADD231PS  Y6, Y8, Y2
-	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS 512(R10), Y8
-	VFMADD231PS  Y6, Y8, Y4
-	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         $0x04, R10
-	ADDQ         R8, R9
-	DECQ         R11
-	JNZ          position16
-	MOVQ         DX, R9
-	TESTQ        CX, CX
-	JNZ          store16
-	VBROADCASTSS 768(AX), Y7
-	VBROADCASTSS 784(AX), Y8
-	VMULPS       (R9), Y7, Y6
-	VMULPS       Y8, Y0, Y0
-	VADDPS       Y0, Y6, Y0
-	VMULPS       32(R9), Y7, Y6
-	VMULPS       Y8, Y1, Y1
-	VADDPS       Y1, Y6, Y1
-	VMOVUPS      Y0, (R9)
-	VMOVUPS      Y1, 32(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 772(AX), Y1
-	VBROADCASTSS 788(AX), Y6
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y6, Y2, Y2
-	VADDPS       Y2, Y0, Y2
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y6, Y3, Y3
-	VADDPS       Y3, Y0, Y3
-	VMOVUPS      Y2, (R9)
-	VMOVUPS      Y3, 32(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 776(AX), Y1
-	VBROADCASTSS 792(AX), Y2
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y2, Y4, Y4
-	VADDPS       Y4, Y0, Y4
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y2, Y5, Y5
-	VADDPS       Y5, Y0, Y5
-	VMOVUPS      Y4, (R9)
-	VMOVUPS      Y5, 32(R9)
-	ADDQ         DI, R9
-	JMP          next16
+	VMOVUPS (R9), Y6; VMOVUPS 32(R9), Y7; VBROADCASTSS (R10), Y8; VFMADD231PS Y6, Y8, Y0; VFMADD231PS Y7, Y8, Y1
+	VBROADCASTSS 256(R10), Y8; VFMADD231PS Y6, Y8, Y2; VFMADD231PS Y7, Y8, Y3; VBROADCASTSS 512(R10), Y8; VFMADD231PS Y6, Y8, Y4
+	VFMADD231PS Y7, Y8, Y5; ADDQ $0x04, R10; ADDQ R8, R9; DECQ R11; JNZ position16; MOVQ DX, R9; TESTQ CX, CX; JNZ store16
+	VBROADCASTSS 768(AX), Y7; VBROADCASTSS 784(AX), Y8; VMULPS (R9), Y7, Y6; VMULPS Y8, Y0, Y0; VADDPS Y0, Y6, Y0
+	VMULPS 32(R9), Y7, Y6; VMULPS Y8, Y1, Y1; VADDPS Y1, Y6, Y1; VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); ADDQ DI, R9
+	VBROADCASTSS 772(AX), Y1; VBROADCASTSS 788(AX), Y6; VMULPS (R9), Y1, Y0; VMULPS Y6, Y2, Y2; VADDPS Y2, Y0, Y2
+	VMULPS 32(R9), Y1, Y0; VMULPS Y6, Y3, Y3; VADDPS Y3, Y0, Y3; VMOVUPS Y2, (R9); VMOVUPS Y3, 32(R9); ADDQ DI, R9
+	VBROADCASTSS 776(AX), Y1; VBROADCASTSS 792(AX), Y2; VMULPS (R9), Y1, Y0; VMULPS Y2, Y4, Y4; VADDPS Y4, Y0, Y4
+	VMULPS 32(R9), Y1, Y0; VMULPS Y2, Y5, Y5; VADDPS Y5, Y0, Y5; VMOVUPS Y4, (R9); VMOVUPS Y5, 32(R9); ADDQ DI, R9; JMP next16
 
 store16:
-	VMOVUPS Y0, (R9)
-	VMOVUPS Y1, 32(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y2, (R9)
-	VMOVUPS Y3, 32(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y4, (R9)
-	VMOVUPS Y5, 32(R9)
-	ADDQ    DI, R9
+	VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); ADDQ DI, R9; VMOVUPS Y2, (R9); VMOVUPS Y3, 32(R9); ADDQ DI, R9; VMOVUPS Y4, (R9)
+	VMOVUPS Y5, 32(R9); ADDQ DI, R9
 
 next16:
-	ADDQ $0x00000040, DX
-	ADDQ $0x00000040, BX
-	SUBQ $0x10, SI
-	JMP  values16
+	ADDQ $0x00000040, DX; ADDQ $0x00000040, BX; SUBQ $0x10, SI; JMP values16
 
 done16:
 	VZEROUPPER
@@ -6086,1818 +1764,443 @@ TEXT ·attendHalvesAVX2Q4(SB), NOSPLIT, $0-104
 	MOVQ weights+56(FP), AX
 
 	// Scores of positions from 0 on.
-	MOVQ   q+24(FP), CX
-	MOVQ   at+32(FP), DX
-	MOVQ   (DX), BX
-	ADDQ   CX, BX
-	MOVQ   8(DX), SI
-	ADDQ   CX, SI
-	MOVQ   16(DX), DI
-	ADDQ   CX, DI
-	MOVQ   24(DX), DX
-	ADDQ   CX, DX
-	MOVQ   k+40(FP), CX
-	MOVQ   headDim+80(FP), R8
-	MOVQ   v+48(FP), R9
-	SUBQ   CX, R9
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+	MOVQ q+24(FP), CX
+	MOVQ at+32(FP), DX
+	MOVQ (DX), BX; ADDQ CX, BX; MOVQ 8(DX), SI; ADDQ CX, SI; MOVQ 16(DX), DI; ADDQ CX, DI; MOVQ 24(DX), DX; ADDQ CX, DX
+	MOVQ k+40(FP), CX
+	MOVQ headDim+80(FP), R8
+	MOVQ v+48(FP), R9
+	SUBQ CX, R9; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4; VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7; VXORPS Y8, Y8, Y8; VXORPS Y9, Y9, Y9; VXORPS Y10, Y10, Y10; VXORPS Y11, Y11, Y11
 
 score0:
-	PREFETCHT0   2048(CX)
-	PREFETCHT0   (CX)(R9*1)
-	PREFETCHT0   2112(CX)
-	PREFETCHT0   64(CX)(R9*1)
-	VCVTPH2PS    (CX), Y12
-	VCVTPH2PS    16(CX), Y13
-	VCVTPH2PS    32(CX), Y14
-	VBROADCASTSS (BX), Y15
-	VFMADD231PS  Y12, Y15, Y0
-	VFMADD231PS  Y13, Y15, Y1
-	VFMADD231PS  Y14, Y15, Y2
-	VBROADCASTSS (SI), Y15
-	VFMADD231PS  Y12, Y15, Y3
-	VFMADD231PS  Y13, Y15, Y4
-	VFMADD231PS  Y14, Y15, Y5
-	VBROADCASTSS (DI), Y15
-	VFMADD231PS  Y12, Y15, Y6
-	VFMADD231PS  Y13, Y15, Y7
-	VFMADD231PS  Y14, Y15, Y8
-	VBROADCASTSS (DX), Y15
-	VFMADD231PS  Y12, Y15, Y9
-	VFMADD231PS  Y13, Y15, Y10
-	VFMADD231PS  Y14, Y15, Y11
-	ADDQ         $0x04, BX
-	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	ADDQ         $0x04, DX
-	ADDQ         $+128, CX
-	DECQ         R8
-	JNZ          score0
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, 64(AX)
-	VMOVUPS      Y3, 256(AX)
-	VMOVUPS      Y4, 288(AX)
-	VMOVUPS      Y5, 320(AX)
-	VMOVUPS      Y6, 512(AX)
-	VMOVUPS      Y7, 544(AX)
-	VMOVUPS      Y8, 576(AX)
-	VMOVUPS      Y9, 768(AX)
-	VMOVUPS      Y10, 800(AX)
-	VMOVUPS      Y11, 832(AX)
+	PREFETCHT0 2048(CX); PREFETCHT0 (CX)(R9*1); PREFETCHT0 2112(CX); PREFETCHT0 64(CX)(R9*1); VCVTPH2PS (CX), Y12
+	VCVTPH2PS 16(CX), Y13; VCVTPH2PS 32(CX), Y14; VBROADCASTSS (BX), Y15; VFMADD231PS Y12, Y15, Y0; VFMADD231PS Y13, Y15, Y1
+	VFMADD231PS Y14, Y15, Y2; VBROADCASTSS (SI), Y15; VFMADD231PS Y12, Y15, Y3; VFMADD231PS Y13, Y15, Y4; VFMADD231PS Y14, Y15, Y5
+	VBROADCASTSS (DI), Y15; VFMADD231PS Y12, Y15, Y6; VFMADD231PS Y13, Y15, Y7; VFMADD231PS Y14, Y15, Y8; VBROADCASTSS (DX), Y15
+	VFMADD231PS Y12, Y15, Y9; VFMADD231PS Y13, Y15, Y10; VFMADD231PS Y14, Y15, Y11; ADDQ $0x04, BX; ADDQ $0x04, SI; ADDQ $0x04, DI
+	ADDQ $0x04, DX; ADDQ $+128, CX; DECQ R8; JNZ score0; VMOVUPS Y0, (AX); VMOVUPS Y1, 32(AX); VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 256(AX); VMOVUPS Y4, 288(AX); VMOVUPS Y5, 320(AX); VMOVUPS Y6, 512(AX); VMOVUPS Y7, 544(AX); VMOVUPS Y8, 576(AX)
+	VMOVUPS Y9, 768(AX); VMOVUPS Y10, 800(AX); VMOVUPS Y11, 832(AX)
 
 	// Scores of positions from 24 on.
-	MOVQ   q+24(FP), CX
-	MOVQ   at+32(FP), DX
-	MOVQ   (DX), BX
-	ADDQ   CX, BX
-	MOVQ   8(DX), SI
-	ADDQ   CX, SI
-	MOVQ   16(DX), DI
-	ADDQ   CX, DI
-	MOVQ   24(DX), DX
-	ADDQ   CX, DX
-	MOVQ   k+40(FP), CX
-	MOVQ   headDim+80(FP), R8
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+	MOVQ q+24(FP), CX
+	MOVQ at+32(FP), DX
+	MOVQ (DX), BX; ADDQ CX, BX; MOVQ 8(DX), SI; ADDQ CX, SI; MOVQ 16(DX), DI; ADDQ CX, DI; MOVQ 24(DX), DX; ADDQ CX, DX
+	MOVQ k+40(FP), CX
+	MOVQ headDim+80(FP), R8
+	VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4; VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7; VXORPS Y8, Y8, Y8; VXORPS Y9, Y9, Y9; VXORPS Y10, Y10, Y10; VXORPS Y11, Y11, Y11
 
 score3:
-	VCVTPH2PS    48(CX), Y12
-	VCVTPH2PS    64(CX), Y13
-	VCVTPH2PS    80(CX), Y14
-	VBROADCASTSS (BX), Y15
-	VFMADD231PS  Y12, Y15, Y0
-	VFMADD231PS  Y13, Y15, Y1
-	VFMADD231PS  Y14, Y15, Y2
-	VBROADCASTSS (SI), Y15
-	VFMADD231PS  Y12, Y15, Y3
-	VFMADD231PS  Y13, Y15, Y4
-	VFMADD231PS  Y14, Y15, Y5
-	VBROADCASTSS (DI), Y15
-	VFMADD231PS  Y12, Y15, Y6
-	VFMADD231PS  Y13, Y15, Y7
-	VFMADD231PS  Y14, Y15, Y8
-	VBROADCASTSS (DX), Y15
-	VFMADD231PS  Y12, Y15, Y9
-	VFMADD231PS  Y13, Y15, Y10
-	VFMADD231PS  Y14, Y15, Y11
-	ADDQ         $0x04, BX
-	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	ADDQ         $0x04, DX
-	ADDQ         $+128, CX
-	DECQ         R8
-	JNZ          score3
-	VMOVUPS      Y0, 96(AX)
-	VMOVUPS      Y1, 128(AX)
-	VMOVUPS      Y2, 160(AX)
-	VMOVUPS      Y3, 352(AX)
-	VMOVUPS      Y4, 384(AX)
-	VMOVUPS      Y5, 416(AX)
-	VMOVUPS      Y6, 608(AX)
-	VMOVUPS      Y7, 640(AX)
-	VMOVUPS      Y8, 672(AX)
-	VMOVUPS      Y9, 864(AX)
-	VMOVUPS      Y10, 896(AX)
-	VMOVUPS      Y11, 928(AX)
+	VCVTPH2PS 48(CX), Y12; VCVTPH2PS 64(CX), Y13; VCVTPH2PS 80(CX), Y14; VBROADCASTSS (BX), Y15; VFMADD231PS Y12, Y15, Y0
+	VFMADD231PS Y13, Y15, Y1; VFMADD231PS Y14, Y15, Y2; VBROADCASTSS (SI), Y15; VFMADD231PS Y12, Y15, Y3; VFMADD231PS Y13, Y15, Y4
+	VFMADD231PS Y14, Y15, Y5; VBROADCASTSS (DI), Y15; VFMADD231PS Y12, Y15, Y6; VFMADD231PS Y13, Y15, Y7; VFMADD231PS Y14, Y15, Y8
+	VBROADCASTSS (DX), Y15; VFMADD231PS Y12, Y15, Y9; VFMADD231PS Y13, Y15, Y10; VFMADD231PS Y14, Y15, Y11; ADDQ $0x04, BX
+	ADDQ $0x04, SI; ADDQ $0x04, DI; ADDQ $0x04, DX; ADDQ $+128, CX; DECQ R8; JNZ score3; VMOVUPS Y0, 96(AX); VMOVUPS Y1, 128(AX)
+	VMOVUPS Y2, 160(AX); VMOVUPS Y3, 352(AX); VMOVUPS Y4, 384(AX); VMOVUPS Y5, 416(AX); VMOVUPS Y6, 608(AX); VMOVUPS Y7, 640(AX)
+	VMOVUPS Y8, 672(AX); VMOVUPS Y9, 864(AX); VMOVUPS Y10, 896(AX); VMOVUPS Y11, 928(AX)
 
 	// Scores of positions from 48 on.
-	MOVQ   q+24(FP), CX
-	MOVQ   at+32(FP), DX
-	MOVQ   (DX), BX
-	ADDQ   CX, BX
-	MOVQ   8(DX), SI
-	ADDQ   CX, SI
-	MOVQ   16(DX), DI
-	ADDQ   CX, DI
-	MOVQ   24(DX), DX
-	ADDQ   CX, DX
-	MOVQ   k+40(FP), CX
-	MOVQ   headDim+80(FP), R8
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+	MOVQ q+24(FP), CX
+	MOVQ at+32(FP), DX
+	MOVQ (DX), BX; ADDQ CX, BX; MOVQ 8(DX), SI; ADDQ CX, SI; MOVQ 16(DX), DI; ADDQ CX, DI; MOVQ 24(DX), DX; ADDQ CX, DX
+	MOVQ k+40(FP), CX
+	MOVQ headDim+80(FP), R8
+	VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4; VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7
 
 score6:
-	VCVTPH2PS    96(CX), Y8
-	VCVTPH2PS    112(CX), Y9
-	VBROADCASTSS (BX), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (SI), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (DI), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (DX), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         $0x04, BX
-	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	ADDQ         $0x04, DX
-	ADDQ         $+128, CX
-	DECQ         R8
-	JNZ          score6
-	VMOVUPS      Y0, 192(AX)
-	VMOVUPS      Y1, 224(AX)
-	VMOVUPS      Y2, 448(AX)
-	VMOVUPS      Y3, 480(AX)
-	VMOVUPS      Y4, 704(AX)
-	VMOVUPS      Y5, 736(AX)
-	VMOVUPS      Y6, 960(AX)
-	VMOVUPS      Y7, 992(AX)
+	VCVTPH2PS 96(CX), Y8; VCVTPH2PS 112(CX), Y9; VBROADCASTSS (BX), Y10; VFMADD231PS Y8, Y10, Y0; VFMADD231PS Y9, Y10, Y1
+	VBROADCASTSS (SI), Y10; VFMADD231PS Y8, Y10, Y2; VFMADD231PS Y9, Y10, Y3; VBROADCASTSS (DI), Y10; VFMADD231PS Y8, Y10, Y4
+	VFMADD231PS Y9, Y10, Y5; VBROADCASTSS (DX), Y10; VFMADD231PS Y8, Y10, Y6; VFMADD231PS Y9, Y10, Y7; ADDQ $0x04, BX
+	ADDQ $0x04, SI; ADDQ $0x04, DI; ADDQ $0x04, DX; ADDQ $+128, CX; DECQ R8; JNZ score6; VMOVUPS Y0, 192(AX); VMOVUPS Y1, 224(AX)
+	VMOVUPS Y2, 448(AX); VMOVUPS Y3, 480(AX); VMOVUPS Y4, 704(AX); VMOVUPS Y5, 736(AX); VMOVUPS Y6, 960(AX); VMOVUPS Y7, 992(AX)
 
 	// The lanes of positions that the queries see.
-	MOVQ         first+96(FP), CX
+	MOVQ first+96(FP), CX
 	VPBROADCASTD n+72(FP), Y0
-	VBROADCASTSS (AX), Y1
-	VMOVAPS      Y1, Y2
-	VPCMPGTD     positions<>+0(SB), Y0, Y4
-	VMOVUPS      (AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+32(SB), Y0, Y4
-	VMOVUPS      32(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+64(SB), Y0, Y4
-	VMOVUPS      64(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+96(SB), Y0, Y4
-	VMOVUPS      96(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+128(SB), Y0, Y4
-	VMOVUPS      128(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+160(SB), Y0, Y4
-	VMOVUPS      160(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+192(SB), Y0, Y4
-	VMOVUPS      192(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+224(SB), Y0, Y4
-	VMOVUPS      224(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERM2F128   $0x01, Y1, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERMILPS    $0x4e, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERMILPS    $0xb1, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VMOVUPS      (AX), Y2
-	VSUBPS       Y1, Y2, Y2
-	VCMPPS       $0x15, expLow<>+0(SB), Y2, Y3
-	VMULPS       expLog2E<>+0(SB), Y2, Y4
-	VADDPS       expMagic<>+0(SB), Y4, Y4
-	VSUBPS       expMagic<>+0(SB), Y4, Y5
-	VMULPS       expLn2High<>+0(SB), Y5, Y6
-	VSUBPS       Y6, Y2, Y6
-	VMULPS       expLn2Low<>+0(SB), Y5, Y5
-	VSUBPS       Y5, Y6, Y6
-	VMULPS       expPoly0<>+0(SB), Y6, Y2
-	VADDPS       expPoly1<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly2<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly3<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly4<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly5<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y6, Y5
-	VMULPS       Y5, Y2, Y2
-	VADDPS       Y6, Y2, Y2
-	VADDPS       one<>+0(SB), Y2, Y2
-	VPADDD       expBias<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y2, Y2
-	VANDPS       Y3, Y2, Y2
-	VPCMPGTD     positions<>+0(SB), Y0, Y3
-	VANDPS       Y3, Y2, Y2
-	VMOVUPS      Y2, (AX)
-	VMOVAPS      Y2, Y2
-	VMOVUPS      32(AX), Y3
-	VSUBPS       Y1, Y3, Y3
-	VCMPPS       $0x15, expLow<>+0(SB), Y3, Y4
-	VMULPS       expLog2E<>+0(SB), Y3, Y5
-	VADDPS       expMagic<>+0(SB), Y5, Y5
-	VSUBPS       expMagic<>+0(SB), Y5, Y6
-	VMULPS       expLn2High<>+0(SB), Y6, Y7
-	VSUBPS       Y7, Y3, Y7
-	VMULPS       expLn2Low<>+0(SB), Y6, Y6
-	VSUBPS       Y6, Y7, Y7
-	VMULPS       expPoly0<>+0(SB), Y7, Y3
-	VADDPS       expPoly1<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly2<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly3<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly4<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly5<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y7, Y6
-	VMULPS       Y6, Y3, Y3
-	VADDPS       Y7, Y3, Y3
-	VADDPS       one<>+0(SB), Y3, Y3
-	VPADDD       expBias<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y3, Y3
-	VANDPS       Y4, Y3, Y3
-	VPCMPGTD     positions<>+32(SB), Y0, Y4
-	VANDPS       Y4, Y3, Y3
-	VMOVUPS      Y3, 32(AX)
-	VMOVAPS      Y3, Y3
-	VMOVUPS      64(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+64(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 64(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      96(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+96(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 96(AX)
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      128(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+128(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 128(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      160(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+160(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 160(AX)
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      192(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+192(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 192(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      224(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+224(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 224(AX)
-	VADDPS       Y4, Y3, Y3
-	VADDPS       Y3, Y2, Y2
-	VPERM2F128   $0x01, Y2, Y2, Y3
-	VADDPS       Y3, Y2, Y2
-	VPERMILPS    $0x4e, Y2, Y3
-	VADDPS       Y3, Y2, Y2
-	VPERMILPS    $0xb1, Y2, Y3
-	VADDPS       Y3, Y2, Y2
-	VMOVAPS      X1, X1
-	VMOVAPS      X2, X2
-	VBROADCASTSS 256(AX), Y3
-	VMOVAPS      Y3, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y6
-	VMOVUPS      256(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VMOVUPS      288(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+64(SB), Y0, Y6
-	VMOVUPS      320(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+96(SB), Y0, Y6
-	VMOVUPS      352(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+128(SB), Y0, Y6
-	VMOVUPS      384(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+160(SB), Y0, Y6
-	VMOVUPS      416(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+192(SB), Y0, Y6
-	VMOVUPS      448(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+224(SB), Y0, Y6
-	VMOVUPS      480(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERM2F128   $0x01, Y3, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0x4e, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0xb1, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VMOVUPS      256(AX), Y4
-	VSUBPS       Y3, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 256(AX)
-	VMOVAPS      Y4, Y4
-	VMOVUPS      288(AX), Y5
-	VSUBPS       Y3, Y5, Y5
-	VCMPPS       $0x15, expLow<>+0(SB), Y5, Y6
-	VMULPS       expLog2E<>+0(SB), Y5, Y7
-	VADDPS       expMagic<>+0(SB), Y7, Y7
-	VSUBPS       expMagic<>+0(SB), Y7, Y8
-	VMULPS       expLn2High<>+0(SB), Y8, Y9
-	VSUBPS       Y9, Y5, Y9
-	VMULPS       expLn2Low<>+0(SB), Y8, Y8
-	VSUBPS       Y8, Y9, Y9
-	VMULPS       expPoly0<>+0(SB), Y9, Y5
-	VADDPS       expPoly1<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly2<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly3<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly4<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly5<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y9, Y8
-	VMULPS       Y8, Y5, Y5
-	VADDPS       Y9, Y5, Y5
-	VADDPS       one<>+0(SB), Y5, Y5
-	VPADDD       expBias<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y5, Y5
-	VANDPS       Y6, Y5, Y5
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VANDPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 288(AX)
-	VMOVAPS      Y5, Y5
-	VMOVUPS      320(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+64(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 320(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      352(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+96(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 352(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      384(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+128(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 384(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      416(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+160(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 416(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      448(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+192(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 448(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      480(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+224(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 480(AX)
-	VADDPS       Y6, Y5, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERM2F128   $0x01, Y4, Y4, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERMILPS    $0x4e, Y4, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y5
-	VADDPS       Y5, Y4, Y4
-	VINSERTPS    $0x10, X3, X1, X1
-	VINSERTPS    $0x10, X4, X2, X2
-	VBROADCASTSS 512(AX), Y3
-	VMOVAPS      Y3, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y6
-	VMOVUPS      512(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VMOVUPS      544(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+64(SB), Y0, Y6
-	VMOVUPS      576(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+96(SB), Y0, Y6
-	VMOVUPS      608(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+128(SB), Y0, Y6
-	VMOVUPS      640(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+160(SB), Y0, Y6
-	VMOVUPS      672(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+192(SB), Y0, Y6
-	VMOVUPS      704(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+224(SB), Y0, Y6
-	VMOVUPS      736(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERM2F128   $0x01, Y3, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0x4e, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0xb1, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VMOVUPS      512(AX), Y4
-	VSUBPS       Y3, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 512(AX)
-	VMOVAPS      Y4, Y4
-	VMOVUPS      544(AX), Y5
-	VSUBPS       Y3, Y5, Y5
-	VCMPPS       $0x15, expLow<>+0(SB), Y5, Y6
-	VMULPS       expLog2E<>+0(SB), Y5, Y7
-	VADDPS       expMagic<>+0(SB), Y7, Y7
-	VSUBPS       expMagic<>+0(SB), Y7, Y8
-	VMULPS       expLn2High<>+0(SB), Y8, Y9
-	VSUBPS       Y9, Y5, Y9
-	VMULPS       expLn2Low<>+0(SB), Y8, Y8
-	VSUBPS       Y8, Y9, Y9
-	VMULPS       expPoly0<>+0(SB), Y9, Y5
-	VADDPS       expPoly1<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly2<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly3<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly4<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly5<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y9, Y8
-	VMULPS       Y8, Y5, Y5
-	VADDPS       Y9, Y5, Y5
-	VADDPS       one<>+0(SB), Y5, Y5
-	VPADDD       expBias<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y5, Y5
-	VANDPS       Y6, Y5, Y5
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VANDPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 544(AX)
-	VMOVAPS      Y5, Y5
-	VMOVUPS      576(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+64(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 576(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      608(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+96(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 608(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      640(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+128(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 640(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      672(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+160(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 672(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      704(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+192(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 704(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      736(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+224(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 736(AX)
-	VADDPS       Y6, Y5, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERM2F128   $0x01, Y4, Y4, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERMILPS    $0x4e, Y4, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y5
-	VADDPS       Y5, Y4, Y4
-	VINSERTPS    $0x20, X3, X1, X1
-	VINSERTPS    $0x20, X4, X2, X2
-	VBROADCASTSS 768(AX), Y3
-	VMOVAPS      Y3, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y6
-	VMOVUPS      768(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VMOVUPS      800(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+64(SB), Y0, Y6
-	VMOVUPS      832(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+96(SB), Y0, Y6
-	VMOVUPS      864(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+128(SB), Y0, Y6
-	VMOVUPS      896(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+160(SB), Y0, Y6
-	VMOVUPS      928(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+192(SB), Y0, Y6
-	VMOVUPS      960(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+224(SB), Y0, Y6
-	VMOVUPS      992(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERM2F128   $0x01, Y3, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0x4e, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0xb1, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VMOVUPS      768(AX), Y4
-	VSUBPS       Y3, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 768(AX)
-	VMOVAPS      Y4, Y4
-	VMOVUPS      800(AX), Y5
-	VSUBPS       Y3, Y5, Y5
-	VCMPPS       $0x15, expLow<>+0(SB), Y5, Y6
-	VMULPS       expLog2E<>+0(SB), Y5, Y7
-	VADDPS       expMagic<>+0(SB), Y7, Y7
-	VSUBPS       expMagic<>+0(SB), Y7, Y8
-	VMULPS       expLn2High<>+0(SB), Y8, Y9
-	VSUBPS       Y9, Y5, Y9
-	VMULPS       expLn2Low<>+0(SB), Y8, Y8
-	VSUBPS       Y8, Y9, Y9
-	VMULPS       expPoly0<>+0(SB), Y9, Y5
-	VADDPS       expPoly1<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly2<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly3<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly4<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly5<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y9, Y8
-	VMULPS       Y8, Y5, Y5
-	VADDPS       Y9, Y5, Y5
-	VADDPS       one<>+0(SB), Y5, Y5
-	VPADDD       expBias<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y5, Y5
-	VANDPS       Y6, Y5, Y5
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VANDPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 800(AX)
-	VMOVAPS      Y5, Y5
-	VMOVUPS      832(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+64(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 832(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      864(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+96(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 864(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      896(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+128(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 896(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      928(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+160(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 928(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      960(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+192(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 960(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      992(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+224(SB), Y0, Y0
-	VANDPS       Y0, Y6, Y6
-	VMOVUPS      Y6, 992(AX)
-	VADDPS       Y6, Y5, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERM2F128   $0x01, Y4, Y4, Y0
-	VADDPS       Y0, Y4, Y4
-	VPERMILPS    $0x4e, Y4, Y0
-	VADDPS       Y0, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y0
-	VADDPS       Y0, Y4, Y4
-	VINSERTPS    $0x30, X3, X1, X1
-	VINSERTPS    $0x30, X4, X2, X2
+	VBROADCASTSS (AX), Y1; VMOVAPS Y1, Y2; VPCMPGTD positions<>+0(SB), Y0, Y4; VMOVUPS (AX), Y3; VMAXPS Y1, Y3, Y3
+	VBLENDVPS Y4, Y3, Y1, Y1; VPCMPGTD positions<>+32(SB), Y0, Y4; VMOVUPS 32(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+64(SB), Y0, Y4; VMOVUPS 64(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+96(SB), Y0, Y4; VMOVUPS 96(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+128(SB), Y0, Y4; VMOVUPS 128(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+160(SB), Y0, Y4; VMOVUPS 160(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+192(SB), Y0, Y4; VMOVUPS 192(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+224(SB), Y0, Y4; VMOVUPS 224(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2; VMAXPS Y2, Y1, Y1
+	VPERM2F128 $0x01, Y1, Y1, Y2; VMAXPS Y2, Y1, Y1; VPERMILPS $0x4e, Y1, Y2; VMAXPS Y2, Y1, Y1; VPERMILPS $0xb1, Y1, Y2
+	VMAXPS Y2, Y1, Y1; VMOVUPS (AX), Y2; VSUBPS Y1, Y2, Y2; VCMPPS $0x15, expLow<>+0(SB), Y2, Y3; VMULPS expLog2E<>+0(SB), Y2, Y4
+	VADDPS expMagic<>+0(SB), Y4, Y4; VSUBPS expMagic<>+0(SB), Y4, Y5; VMULPS expLn2High<>+0(SB), Y5, Y6; VSUBPS Y6, Y2, Y6
+	VMULPS expLn2Low<>+0(SB), Y5, Y5; VSUBPS Y5, Y6, Y6; VMULPS expPoly0<>+0(SB), Y6, Y2; VADDPS expPoly1<>+0(SB), Y2, Y2
+	VMULPS Y6, Y2, Y2; VADDPS expPoly2<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2; VADDPS expPoly3<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2
+	VADDPS expPoly4<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2; VADDPS expPoly5<>+0(SB), Y2, Y2; VMULPS Y6, Y6, Y5; VMULPS Y5, Y2, Y2
+	VADDPS Y6, Y2, Y2; VADDPS one<>+0(SB), Y2, Y2; VPADDD expBias<>+0(SB), Y4, Y4; VPSLLD $0x17, Y4, Y4; VMULPS Y4, Y2, Y2
+	VANDPS Y3, Y2, Y2; VPCMPGTD positions<>+0(SB), Y0, Y3; VANDPS Y3, Y2, Y2; VMOVUPS Y2, (AX); VMOVAPS Y2, Y2; VMOVUPS 32(AX), Y3
+	VSUBPS Y1, Y3, Y3; VCMPPS $0x15, expLow<>+0(SB), Y3, Y4; VMULPS expLog2E<>+0(SB), Y3, Y5; VADDPS expMagic<>+0(SB), Y5, Y5
+	VSUBPS expMagic<>+0(SB), Y5, Y6; VMULPS expLn2High<>+0(SB), Y6, Y7; VSUBPS Y7, Y3, Y7; VMULPS expLn2Low<>+0(SB), Y6, Y6
+	VSUBPS Y6, Y7, Y7; VMULPS expPoly0<>+0(SB), Y7, Y3; VADDPS expPoly1<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3
+	VADDPS expPoly2<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3; VADDPS expPoly3<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3
+	VADDPS expPoly4<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3; VADDPS expPoly5<>+0(SB), Y3, Y3; VMULPS Y7, Y7, Y6; VMULPS Y6, Y3, Y3
+	VADDPS Y7, Y3, Y3; VADDPS one<>+0(SB), Y3, Y3; VPADDD expBias<>+0(SB), Y5, Y5; VPSLLD $0x17, Y5, Y5; VMULPS Y5, Y3, Y3
+	VANDPS Y4, Y3, Y3; VPCMPGTD positions<>+32(SB), Y0, Y4; VANDPS Y4, Y3, Y3; VMOVUPS Y3, 32(AX); VMOVAPS Y3, Y3
+	VMOVUPS 64(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+64(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 64(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 96(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+96(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 96(AX); VADDPS Y4, Y3, Y3
+	VMOVUPS 128(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+128(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 128(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 160(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+160(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 160(AX); VADDPS Y4, Y3, Y3
+	VMOVUPS 192(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+192(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 192(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 224(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+224(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 224(AX); VADDPS Y4, Y3, Y3
+	VADDPS Y3, Y2, Y2; VPERM2F128 $0x01, Y2, Y2, Y3; VADDPS Y3, Y2, Y2; VPERMILPS $0x4e, Y2, Y3; VADDPS Y3, Y2, Y2
+	VPERMILPS $0xb1, Y2, Y3; VADDPS Y3, Y2, Y2; VMOVAPS X1, X1; VMOVAPS X2, X2; VBROADCASTSS 256(AX), Y3; VMOVAPS Y3, Y4
+	VPCMPGTD positions<>+0(SB), Y0, Y6; VMOVUPS 256(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+32(SB), Y0, Y6; VMOVUPS 288(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+64(SB), Y0, Y6; VMOVUPS 320(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+96(SB), Y0, Y6; VMOVUPS 352(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+128(SB), Y0, Y6; VMOVUPS 384(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+160(SB), Y0, Y6; VMOVUPS 416(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+192(SB), Y0, Y6; VMOVUPS 448(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+224(SB), Y0, Y6; VMOVUPS 480(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4; VMAXPS Y4, Y3, Y3
+	VPERM2F128 $0x01, Y3, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0x4e, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0xb1, Y3, Y4
+	VMAXPS Y4, Y3, Y3; VMOVUPS 256(AX), Y4; VSUBPS Y3, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+0(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 256(AX); VMOVAPS Y4, Y4
+	VMOVUPS 288(AX), Y5; VSUBPS Y3, Y5, Y5; VCMPPS $0x15, expLow<>+0(SB), Y5, Y6; VMULPS expLog2E<>+0(SB), Y5, Y7
+	VADDPS expMagic<>+0(SB), Y7, Y7; VSUBPS expMagic<>+0(SB), Y7, Y8; VMULPS expLn2High<>+0(SB), Y8, Y9; VSUBPS Y9, Y5, Y9
+	VMULPS expLn2Low<>+0(SB), Y8, Y8; VSUBPS Y8, Y9, Y9; VMULPS expPoly0<>+0(SB), Y9, Y5; VADDPS expPoly1<>+0(SB), Y5, Y5
+	VMULPS Y9, Y5, Y5; VADDPS expPoly2<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly3<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5
+	VADDPS expPoly4<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly5<>+0(SB), Y5, Y5; VMULPS Y9, Y9, Y8; VMULPS Y8, Y5, Y5
+	VADDPS Y9, Y5, Y5; VADDPS one<>+0(SB), Y5, Y5; VPADDD expBias<>+0(SB), Y7, Y7; VPSLLD $0x17, Y7, Y7; VMULPS Y7, Y5, Y5
+	VANDPS Y6, Y5, Y5; VPCMPGTD positions<>+32(SB), Y0, Y6; VANDPS Y6, Y5, Y5; VMOVUPS Y5, 288(AX); VMOVAPS Y5, Y5
+	VMOVUPS 320(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+64(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 320(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 352(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+96(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 352(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 384(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+128(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 384(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 416(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+160(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 416(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 448(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+192(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 448(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 480(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+224(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 480(AX); VADDPS Y6, Y5, Y5
+	VADDPS Y5, Y4, Y4; VPERM2F128 $0x01, Y4, Y4, Y5; VADDPS Y5, Y4, Y4; VPERMILPS $0x4e, Y4, Y5; VADDPS Y5, Y4, Y4
+	VPERMILPS $0xb1, Y4, Y5; VADDPS Y5, Y4, Y4; VINSERTPS $0x10, X3, X1, X1; VINSERTPS $0x10, X4, X2, X2; VBROADCASTSS 512(AX), Y3
+	VMOVAPS Y3, Y4; VPCMPGTD positions<>+0(SB), Y0, Y6; VMOVUPS 512(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+32(SB), Y0, Y6; VMOVUPS 544(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+64(SB), Y0, Y6; VMOVUPS 576(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+96(SB), Y0, Y6; VMOVUPS 608(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+128(SB), Y0, Y6; VMOVUPS 640(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+160(SB), Y0, Y6; VMOVUPS 672(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+192(SB), Y0, Y6; VMOVUPS 704(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+224(SB), Y0, Y6; VMOVUPS 736(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4; VMAXPS Y4, Y3, Y3
+	VPERM2F128 $0x01, Y3, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0x4e, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0xb1, Y3, Y4
+	VMAXPS Y4, Y3, Y3; VMOVUPS 512(AX), Y4; VSUBPS Y3, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+0(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 512(AX); VMOVAPS Y4, Y4
+	VMOVUPS 544(AX), Y5; VSUBPS Y3, Y5, Y5; VCMPPS $0x15, expLow<>+0(SB), Y5, Y6; VMULPS expLog2E<>+0(SB), Y5, Y7
+	VADDPS expMagic<>+0(SB), Y7, Y7; VSUBPS expMagic<>+0(SB), Y7, Y8; VMULPS expLn2High<>+0(SB), Y8, Y9; VSUBPS Y9, Y5, Y9
+	VMULPS expLn2Low<>+0(SB), Y8, Y8; VSUBPS Y8, Y9, Y9; VMULPS expPoly0<>+0(SB), Y9, Y5; VADDPS expPoly1<>+0(SB), Y5, Y5
+	VMULPS Y9, Y5, Y5; VADDPS expPoly2<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly3<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5
+	VADDPS expPoly4<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly5<>+0(SB), Y5, Y5; VMULPS Y9, Y9, Y8; VMULPS Y8, Y5, Y5
+	VADDPS Y9, Y5, Y5; VADDPS one<>+0(SB), Y5, Y5; VPADDD expBias<>+0(SB), Y7, Y7; VPSLLD $0x17, Y7, Y7; VMULPS Y7, Y5, Y5
+	VANDPS Y6, Y5, Y5; VPCMPGTD positions<>+32(SB), Y0, Y6; VANDPS Y6, Y5, Y5; VMOVUPS Y5, 544(AX); VMOVAPS Y5, Y5
+	VMOVUPS 576(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+64(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 576(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 608(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+96(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 608(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 640(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+128(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 640(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 672(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+160(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 672(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 704(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+192(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 704(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 736(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+224(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 736(AX); VADDPS Y6, Y5, Y5
+	VADDPS Y5, Y4, Y4; VPERM2F128 $0x01, Y4, Y4, Y5; VADDPS Y5, Y4, Y4; VPERMILPS $0x4e, Y4, Y5; VADDPS Y5, Y4, Y4
+	VPERMILPS $0xb1, Y4, Y5; VADDPS Y5, Y4, Y4; VINSERTPS $0x20, X3, X1, X1; VINSERTPS $0x20, X4, X2, X2; VBROADCASTSS 768(AX), Y3
+	VMOVAPS Y3, Y4; VPCMPGTD positions<>+0(SB), Y0, Y6; VMOVUPS 768(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+32(SB), Y0, Y6; VMOVUPS 800(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+64(SB), Y0, Y6; VMOVUPS 832(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+96(SB), Y0, Y6; VMOVUPS 864(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+128(SB), Y0, Y6; VMOVUPS 896(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+160(SB), Y0, Y6; VMOVUPS 928(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+192(SB), Y0, Y6; VMOVUPS 960(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+224(SB), Y0, Y6; VMOVUPS 992(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4; VMAXPS Y4, Y3, Y3
+	VPERM2F128 $0x01, Y3, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0x4e, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0xb1, Y3, Y4
+	VMAXPS Y4, Y3, Y3; VMOVUPS 768(AX), Y4; VSUBPS Y3, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+0(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 768(AX); VMOVAPS Y4, Y4
+	VMOVUPS 800(AX), Y5; VSUBPS Y3, Y5, Y5; VCMPPS $0x15, expLow<>+0(SB), Y5, Y6; VMULPS expLog2E<>+0(SB), Y5, Y7
+	VADDPS expMagic<>+0(SB), Y7, Y7; VSUBPS expMagic<>+0(SB), Y7, Y8; VMULPS expLn2High<>+0(SB), Y8, Y9; VSUBPS Y9, Y5, Y9
+	VMULPS expLn2Low<>+0(SB), Y8, Y8; VSUBPS Y8, Y9, Y9; VMULPS expPoly0<>+0(SB), Y9, Y5; VADDPS expPoly1<>+0(SB), Y5, Y5
+	VMULPS Y9, Y5, Y5; VADDPS expPoly2<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly3<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5
+	VADDPS expPoly4<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly5<>+0(SB), Y5, Y5; VMULPS Y9, Y9, Y8; VMULPS Y8, Y5, Y5
+	VADDPS Y9, Y5, Y5; VADDPS one<>+0(SB), Y5, Y5; VPADDD expBias<>+0(SB), Y7, Y7; VPSLLD $0x17, Y7, Y7; VMULPS Y7, Y5, Y5
+	VANDPS Y6, Y5, Y5; VPCMPGTD positions<>+32(SB), Y0, Y6; VANDPS Y6, Y5, Y5; VMOVUPS Y5, 800(AX); VMOVAPS Y5, Y5
+	VMOVUPS 832(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+64(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 832(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 864(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+96(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 864(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 896(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+128(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 896(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 928(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+160(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 928(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 960(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+192(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 960(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 992(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+224(SB), Y0, Y0; VANDPS Y0, Y6, Y6; VMOVUPS Y6, 992(AX); VADDPS Y6, Y5, Y5
+	VADDPS Y5, Y4, Y4; VPERM2F128 $0x01, Y4, Y4, Y0; VADDPS Y0, Y4, Y4; VPERMILPS $0x4e, Y4, Y0; VADDPS Y0, Y4, Y4
+	VPERMILPS $0xb1, Y4, Y0; VADDPS Y0, Y4, Y4; VINSERTPS $0x30, X3, X1, X1; VINSERTPS $0x30, X4, X2, X2
 
 	// The largest scores and sums of weights so far.
-	VMOVUPS    lanes<>+0(SB), X0
-	MOVQ       largest+8(FP), DX
-	MOVQ       sums+16(FP), BX
-	TESTQ      CX, CX
-	JNZ        merged
-	VMASKMOVPS (DX), X0, X3
-	VMASKMOVPS (BX), X0, X5
-	VMAXPS     X3, X1, X4
-	VSUBPS     X4, X3, X3
-	VSUBPS     X4, X1, X1
-	VCMPPS     $0x15, expLow<>+0(SB), X3, X6
-	VMULPS     expLog2E<>+0(SB), X3, X7
-	VADDPS     expMagic<>+0(SB), X7, X7
-	VSUBPS     expMagic<>+0(SB), X7, X8
-	VMULPS     expLn2High<>+0(SB), X8, X9
-	VSUBPS     X9, X3, X9
-	VMULPS     expLn2Low<>+0(SB), X8, X8
-	VSUBPS     X8, X9, X9
-	VMULPS     expPoly0<>+0(SB), X9, X3
-	VADDPS     expPoly1<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly2<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly3<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly4<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly5<>+0(SB), X3, X3
-	VMULPS     X9, X9, X8
-	VMULPS     X8, X3, X3
-	VADDPS     X9, X3, X3
-	VADDPS     one<>+0(SB), X3, X3
-	VPADDD     expBias<>+0(SB), X7, X7
-	VPSLLD     $0x17, X7, X7
-	VMULPS     X7, X3, X3
-	VANDPS     X6, X3, X3
-	VCMPPS     $0x15, expLow<>+0(SB), X1, X6
-	VMULPS     expLog2E<>+0(SB), X1, X7
-	VADDPS     expMagic<>+0(SB), X7, X7
-	VSUBPS     expMagic<>+0(SB), X7, X8
-	VMULPS     expLn2High<>+0(SB), X8, X9
-	VSUBPS     X9, X1, X9
-	VMULPS     expLn2Low<>+0(SB), X8, X8
-	VSUBPS     X8, X9, X9
-	VMULPS     expPoly0<>+0(SB), X9, X1
-	VADDPS     expPoly1<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly2<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly3<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly4<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly5<>+0(SB), X1, X1
-	VMULPS     X9, X9, X8
-	VMULPS     X8, X1, X1
-	VADDPS     X9, X1, X1
-	VADDPS     one<>+0(SB), X1, X1
-	VPADDD     expBias<>+0(SB), X7, X7
-	VPSLLD     $0x17, X7, X7
-	VMULPS     X7, X1, X1
-	VANDPS     X6, X1, X1
-	VMOVUPS    X3, 1024(AX)
-	VMOVUPS    X1, 1040(AX)
-	VMULPS     X3, X5, X5
-	VMULPS     X1, X2, X2
-	VADDPS     X2, X5, X2
-	VMOVAPS    X4, X1
+	VMOVUPS lanes<>+0(SB), X0
+	MOVQ largest+8(FP), DX
+	MOVQ sums+16(FP), BX
+	TESTQ CX, CX; JNZ merged; VMASKMOVPS (DX), X0, X3; VMASKMOVPS (BX), X0, X5; VMAXPS X3, X1, X4; VSUBPS X4, X3, X3
+	VSUBPS X4, X1, X1; VCMPPS $0x15, expLow<>+0(SB), X3, X6; VMULPS expLog2E<>+0(SB), X3, X7; VADDPS expMagic<>+0(SB), X7, X7
+	VSUBPS expMagic<>+0(SB), X7, X8; VMULPS expLn2High<>+0(SB), X8, X9; VSUBPS X9, X3, X9; VMULPS expLn2Low<>+0(SB), X8, X8
+	VSUBPS X8, X9, X9; VMULPS expPoly0<>+0(SB), X9, X3; VADDPS expPoly1<>+0(SB), X3, X3; VMULPS X9, X3, X3
+	VADDPS expPoly2<>+0(SB), X3, X3; VMULPS X9, X3, X3; VADDPS expPoly3<>+0(SB), X3, X3; VMULPS X9, X3, X3
+	VADDPS expPoly4<>+0(SB), X3, X3; VMULPS X9, X3, X3; VADDPS expPoly5<>+0(SB), X3, X3; VMULPS X9, X9, X8; VMULPS X8, X3, X3
+	VADDPS X9, X3, X3; VADDPS one<>+0(SB), X3, X3; VPADDD expBias<>+0(SB), X7, X7; VPSLLD $0x17, X7, X7; VMULPS X7, X3, X3
+	VANDPS X6, X3, X3; VCMPPS $0x15, expLow<>+0(SB), X1, X6; VMULPS expLog2E<>+0(SB), X1, X7; VADDPS expMagic<>+0(SB), X7, X7
+	VSUBPS expMagic<>+0(SB), X7, X8; VMULPS expLn2High<>+0(SB), X8, X9; VSUBPS X9, X1, X9; VMULPS expLn2Low<>+0(SB), X8, X8
+	VSUBPS X8, X9, X9; VMULPS expPoly0<>+0(SB), X9, X1; VADDPS expPoly1<>+0(SB), X1, X1; VMULPS X9, X1, X1
+	VADDPS expPoly2<>+0(SB), X1, X1; VMULPS X9, X1, X1; VADDPS expPoly3<>+0(SB), X1, X1; VMULPS X9, X1, X1
+	VADDPS expPoly4<>+0(SB), X1, X1; VMULPS X9, X1, X1; VADDPS expPoly5<>+0(SB), X1, X1; VMULPS X9, X9, X8; VMULPS X8, X1, X1
+	VADDPS X9, X1, X1; VADDPS one<>+0(SB), X1, X1; VPADDD expBias<>+0(SB), X7, X7; VPSLLD $0x17, X7, X7; VMULPS X7, X1, X1
+	VANDPS X6, X1, X1; VMOVUPS X3, 1024(AX); VMOVUPS X1, 1040(AX); VMULPS X3, X5, X5; VMULPS X1, X2, X2; VADDPS X2, X5, X2
+	VMOVAPS X4, X1
 
 merged:
-	VMASKMOVPS X1, X0, (DX)
-	VMASKMOVPS X2, X0, (BX)
-	MOVQ       out+0(FP), DX
-	MOVQ       v+48(FP), BX
-	MOVQ       valueDim+88(FP), SI
-	MOVQ       SI, DI
-	SHLQ       $0x02, DI
-	MOVQ       SI, R8
-	SHLQ       $0x01, R8
+	VMASKMOVPS X1, X0, (DX); VMASKMOVPS X2, X0, (BX)
+	MOVQ out+0(FP), DX
+	MOVQ v+48(FP), BX
+	MOVQ valueDim+88(FP), SI
+	MOVQ SI, DI; SHLQ $0x02, DI; MOVQ SI, R8; SHLQ $0x01, R8
 
 	// Values, 24 dimensions at a time.
 values24:
-	CMPQ   SI, $0x18
-	JLT    done24
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
+	CMPQ SI, $0x18; JLT done24; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5; VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7; VXORPS Y8, Y8, Y8; VXORPS Y9, Y9, Y9; VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	MOVQ   n+72(FP), R11
-	MOVQ   BX, R9
-	MOVQ   AX, R10
+	MOVQ n+72(FP), R11
+	MOVQ BX, R9; MOVQ AX, R10
 
 position24:
-	VCVTPH2PS    (R9), Y12
-	VCVTPH2PS    16(R9), Y13
-	VCVTPH2PS    32(R9), Y14
-	VBROADCASTSS (R10), Y15
-	VFMADD231PS  Y12, Y15, Y0
-	VFMADD231PS  Y13, Y15, Y1
-	VFMADD231PS  Y14, Y15, Y2
-	VBROADCASTSS 256(R10), Y15
-	VFMADD231PS  Y12, Y15, Y3
-	VFMADD231PS  Y13, Y15, Y4
-	VFMADD231PS  Y14, Y15, Y5
-	VBROADCASTSS 512(R10), Y15
-	VFMADD231PS  Y12, Y15, Y6
-	VFMADD231PS  Y13, Y15, Y7
-	VFMADD231PS  Y14, Y15, Y8
-	VBROADCASTSS 768(R10), Y15
-	VFMADD231PS  Y12, Y15, Y9
-	VFMADD231PS  Y13, Y15, Y10
-	VFMADD231PS  Y14, Y15, Y11
-	ADDQ         $0x04, R10
-	ADDQ         R8, R9
-	DECQ         R11
-	JNZ          position24
-	MOVQ         DX, R9
-	TESTQ        CX, CX
-	JNZ          store24
-	VBROADCASTSS 1024(AX), Y13
-	VBROADCASTSS 1040(AX), Y14
-	VMULPS       (R9), Y13, Y12
-	VMULPS       Y14, Y0, Y0
-	VADDPS       Y0, Y12, Y0
-	VMULPS       32(R9), Y13, Y12
-	VMULPS       Y14, Y1, Y1
-	VADDPS       Y1, Y12, Y1
-	VMULPS       64(R9), Y13, Y12
-	VMULPS       Y14, Y2, Y2
-	VADDPS       Y2, Y12, Y2
-	VMOVUPS      Y0, (R9)
-	VMOVUPS      Y1, 32(R9)
-	VMOVUPS      Y2, 64(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 1028(AX), Y1
-	VBROADCASTSS 1044(AX), Y2
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y2, Y3, Y3
-	VADDPS       Y3, Y0, Y3
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y2, Y4, Y4
-	VADDPS       Y4, Y0, Y4
-	VMULPS       64(R9), Y1, Y0
-	VMULPS       Y2, Y5, Y5
-	VADDPS       Y5, Y0, Y5
-	VMOVUPS      Y3, (R9)
-	VMOVUPS      Y4, 32(R9)
-	VMOVUPS      Y5, 64(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 1032(AX), Y1
-	VBROADCASTSS 1048(AX), Y2
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y2, Y6, Y6
-	VADDPS       Y6, Y0, Y6
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y2, Y7, Y7
-	VADDPS       Y7, Y0, Y7
-	VMULPS       64(R9), Y1, Y0
-	VMULPS       Y2, Y8, Y8
-	VADDPS       Y8, Y0, Y8
-	VMOVUPS      Y6, (R9)
-	VMOVUPS      Y7, 32(R9)
-	VMOVUPS      Y8, 64(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 1036(AX), Y1
-	VBROADCASTSS 1052(AX), Y2
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y2, Y9, Y9
-	VADDPS       Y9, Y0, Y9
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y2, Y10, Y10
-	VADDPS       Y10, Y0, Y10
-	VMULPS       64(R9), Y1, Y0
-	VMULPS       Y2, Y11, Y11
-	VADDPS       Y11, Y0, Y11
-	VMOVUPS      Y9, (R9)
-	VMOVUPS      Y10, 32(R9)
-	VMOVUPS      Y11, 64(R9)
-	ADDQ         DI, R9
-	JMP          next24
+	VCVTPH2PS (R9), Y12; VCVTPH2PS 16(R9), Y13; VCVTPH2PS 32(R9), Y14; VBROADCASTSS (R10), Y15; VFMADD231PS Y12, Y15, Y0
+	VFMADD231PS Y13, Y15, Y1; VFMADD231PS Y14, Y15, Y2; VBROADCASTSS 256(R10), Y15; VFMADD231PS Y12, Y15, Y3
+	VFMADD231PS Y13, Y15, Y4; VFMADD231PS Y14, Y15, Y5; VBROADCASTSS 512(R10), Y15; VFMADD231PS Y12, Y15, Y6
+	VFMADD231PS Y13, Y15, Y7; VFMADD231PS Y14, Y15, Y8; VBROADCASTSS 768(R10), Y15; VFMADD231PS Y12, Y15, Y9
+	VFMADD231PS Y13, Y15, Y10; VFMADD231PS Y14, Y15, Y11; ADDQ $0x04, R10; ADDQ R8, R9; DECQ R11; JNZ position24; MOVQ DX, R9
+	TESTQ CX, CX; JNZ store24; VBROADCASTSS 1024(AX), Y13; VBROADCASTSS 1040(AX), Y14; VMULPS (R9), Y13, Y12; VMULPS Y14, Y0, Y0
+	VADDPS Y0, Y12, Y0; VMULPS 32(R9), Y13, Y12; VMULPS Y14, Y1, Y1; VADDPS Y1, Y12, Y1; VMULPS 64(R9), Y13, Y12; VMULPS Y14, Y2, Y2
+	VADDPS Y2, Y12, Y2; VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); VMOVUPS Y2, 64(R9); ADDQ DI, R9; VBROADCASTSS 1028(AX), Y1
+	VBROADCASTSS 1044(AX), Y2; VMULPS (R9), Y1, Y0; VMULPS Y2, Y3, Y3; VADDPS Y3, Y0, Y3; VMULPS 32(R9), Y1, Y0; VMULPS Y2, Y4, Y4
+	VADDPS Y4, Y0, Y4; VMULPS 64(R9), Y1, Y0; VMULPS Y2, Y5, Y5; VADDPS Y5, Y0, Y5; VMOVUPS Y3, (R9); VMOVUPS Y4, 32(R9)
+	VMOVUPS Y5, 64(R9); ADDQ DI, R9; VBROADCASTSS 1032(AX), Y1; VBROADCASTSS 1048(AX), Y2; VMULPS (R9), Y1, Y0; VMULPS Y2, Y6, Y6
+	VADDPS Y6, Y0, Y6; VMULPS 32(R9), Y1, Y0; VMULPS Y2, Y7, Y7; VADDPS Y7, Y0, Y7; VMULPS 64(R9), Y1, Y0; VMULPS Y2, Y8, Y8
+	VADDPS Y8, Y0, Y8; VMOVUPS Y6, (R9); VMOVUPS Y7, 32(R9); VMOVUPS Y8, 64(R9); ADDQ DI, R9; VBROADCASTSS 1036(AX), Y1
+	VBROADCASTSS 1052(AX), Y2; VMULPS (R9), Y1, Y0; VMULPS Y2, Y9, Y9; VADDPS Y9, Y0, Y9; VMULPS 32(R9), Y1, Y0; VMULPS Y2, Y10, Y10
+	VADDPS Y10, Y0, Y10; VMULPS 64(R9), Y1, Y0; VMULPS Y2, Y11, Y11; VADDPS Y11, Y0, Y11; VMOVUPS Y9, (R9); VMOVUPS Y10, 32(R9)
+	VMOVUPS Y11, 64(R9); ADDQ DI, R9; JMP next24
 
 store24:
-	VMOVUPS Y0, (R9)
-	VMOVUPS Y1, 32(R9)
-	VMOVUPS Y2, 64(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y3, (R9)
-	VMOVUPS Y4, 32(R9)
-	VMOVUPS Y5, 64(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y6, (R9)
-	VMOVUPS Y7, 32(R9)
-	VMOVUPS Y8, 64(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y9, (R9)
-	VMOVUPS Y10, 32(R9)
-	VMOVUPS Y11, 64(R9)
-	ADDQ    DI, R9
+	VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); VMOVUPS Y2, 64(R9); ADDQ DI, R9; VMOVUPS Y3, (R9); VMOVUPS Y4, 32(R9); VMOVUPS Y5, 64(R9)
+	ADDQ DI, R9; VMOVUPS Y6, (R9); VMOVUPS Y7, 32(R9); VMOVUPS Y8, 64(R9); ADDQ DI, R9; VMOVUPS Y9, (R9); VMOVUPS Y10, 32(R9)
+	VMOVUPS Y11, 64(R9); ADDQ DI, R9
 
 next24:
-	ADDQ $0x00000060, DX
-	ADDQ $0x00000030, BX
-	SUBQ $0x18, SI
-	JMP  values24
+	ADDQ $0x00000060, DX; ADDQ $0x00000030, BX; SUBQ $0x18, SI; JMP values24
 
 done24:
 	// Values, 16 dimensions at a time.
 values16:
-	CMPQ   SI, $0x10
-	JLT    done16
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	MOVQ   n+72(FP), R11
-	MOVQ   BX, R9
-	MOVQ   AX, R10
+	CMPQ SI, $0x10; JLT done16; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5; VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7
+	MOVQ n+72(FP), R11
+	MOVQ BX, R9; MOVQ AX, R10
 
 position16:
-	VCVTPH2PS    (R9), Y8
-	VCVTPH2PS    16(R9), Y9
-	VBROADCASTSS (R10), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 256(R10), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 512(R10), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 768(R10), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         $0x04, R10
-	ADDQ         R8, R9
-	DECQ         R11
-	JNZ          position16
-	MOVQ         DX, R9
-	TESTQ        CX, CX
-	JNZ          store16
-	VBROADCASTSS 1024(AX), Y9
-	VBROADCASTSS 1040(AX), Y10
-	VMULPS       (R9), Y9, Y8
-	VMULPS       Y10, Y0, Y0
-	VADDPS       Y0, Y8, Y0
-	VMULPS       32(R9), Y9, Y8
-	VMULPS       Y10, Y1, Y1
-	VADDPS       Y1, Y8, Y1
-	VMOVUPS      Y0, (R9)
-	VMOVUPS      Y1, 32(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 1028(AX), Y1
-	VBROADCASTSS 1044(AX), Y8
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y8, Y2, Y2
-	VADDPS       Y2, Y0, Y2
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y8, Y3, Y3
-	VADDPS       Y3, Y0, Y3
-	VMOVUPS      Y2, (R9)
-	VMOVUPS      Y3, 32(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 1032(AX), Y1
-	VBROADCASTSS 1048(AX), Y2
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y2, Y4, Y4
-	VADDPS       Y4, Y0, Y4
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y2, Y5, Y5
-	VADDPS       Y5, Y0, Y5
-	VMOVUPS      Y4, (R9)
-	VMOVUPS      Y5, 32(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 1036(AX), Y1
-	VBROADCASTSS 1052(AX), Y2
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y2, Y6, Y6
-	VADDPS       Y6, Y0, Y6
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y2, Y7, Y7
-	VADDPS       Y7, Y0, Y7
-	VMOVUPS      Y6, (R9)
-	VMOVUPS      Y7, 32(R9)
-	ADDQ         DI, R9
-	JMP          next16
+	VCVTPH2PS (R9), Y8; VCVTPH2PS 16(R9), Y9; VBROADCASTSS (R10), Y10; VFMADD231PS Y8, Y10, Y0; VFMADD231PS Y9, Y10, Y1
+	VBROADCASTSS 256(R10), Y10; VFMADD231PS Y8, Y10, Y2; VFMADD231PS Y9, Y10, Y3; VBROADCASTSS 512(R10), Y10
+	VFMADD231PS Y8, Y10, Y4; VFMADD231PS Y9, Y10, Y5; VBROADCASTSS 768(R10), Y10; VFMADD231PS Y8, Y10, Y6; VFMADD231PS Y9, Y10, Y7
+	ADDQ $0x04, R10; ADDQ R8, R9; DECQ R11; JNZ position16; MOVQ DX, R9; TESTQ CX, CX; JNZ store16; VBROADCASTSS 1024(AX), Y9
+	VBROADCASTSS 1040(AX), Y10; VMULPS (R9), Y9, Y8; VMULPS Y10, Y0, Y0; VADDPS Y0, Y8, Y0; VMULPS 32(R9), Y9, Y8
+	VMULPS Y10, Y1, Y1; VADDPS Y1, Y8, Y1; VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); ADDQ DI, R9; VBROADCASTSS 1028(AX), Y1
+	VBROADCASTSS 1044(AX), Y8; VMULPS (R9), Y1, Y0; VMULPS Y8, Y2, Y2; VADDPS Y2, Y0, Y2; VMULPS 32(R9), Y1, Y0; VMULPS Y8, Y3, Y3
+	VADDPS Y3, Y0, Y3; VMOVUPS Y2, (R9); VMOVUPS Y3, 32(R9); ADDQ DI, R9; VBROADCASTSS 1032(AX), Y1; VBROADCASTSS 1048(AX), Y2
+	VMULPS (R9), Y1, Y0; VMULPS Y2, Y4, Y4; VADDPS Y4, Y0, Y4; VMULPS 32(R9), Y1, Y0; VMULPS Y2, Y5, Y5; VADDPS Y5, Y0, Y5
+	VMOVUPS Y4, (R9); VMOVUPS Y5, 32(R9); ADDQ DI, R9; VBROADCASTSS 1036(AX), Y1; VBROADCASTSS 1052(AX), Y2; VMULPS (R9), Y1, Y0
+	VMULPS Y2, Y6, Y6; VADDPS Y6, Y0, Y6; VMULPS 32(R9), Y1, Y0; VMULPS Y2, Y7, Y7; VADDPS Y7, Y0, Y7; VMOVUPS Y6, (R9)
+	VMOVUPS Y7, 32(R9); ADDQ DI, R9; JMP next16
 
 store16:
-	VMOVUPS Y0, (R9)
-	VMOVUPS Y1, 32(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y2, (R9)
-	VMOVUPS Y3, 32(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y4, (R9)
-	VMOVUPS Y5, 32(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y6, (R9)
-	VMOVUPS Y7, 32(R9)
-	ADDQ    DI, R9
+	VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); ADDQ DI, R9; VMOVUPS Y2, (R9); VMOVUPS Y3, 32(R9); ADDQ DI, R9; VMOVUPS Y4, (R9)
+	VMOVUPS Y5, 32(R9); ADDQ DI, R9; VMOVUPS Y6, (R9); VMOVUPS Y7, 32(R9); ADDQ DI, R9
 
 next16:
-	ADDQ $0x00000040, DX
-	ADDQ $0x00000020, BX
-	SUBQ $0x10, SI
-	JMP  values16
+	ADDQ $0x00000040, DX; ADDQ $0x00000020, BX; SUBQ $0x10, SI; JMP values16
 
 done16:
 	// Values, 8 dimensions at a time.
 values8:
-	CMPQ   SI, $0x08
-	JLT    done8
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	MOVQ   n+72(FP), R11
-	MOVQ   BX, R9
-	MOVQ   AX, R10
+	CMPQ SI, $0x08; JLT done8; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3
+	MOVQ n+72(FP), R11
+	MOVQ BX, R9; MOVQ AX, R10
 
 position8:
-	VCVTPH2PS    (R9), Y4
-	VBROADCASTSS (R10), Y5
-	VFMADD231PS  Y4, Y5, Y0
-	VBROADCASTSS 256(R10), Y5
-	VFMADD231PS  Y4, Y5, Y1
-	VBROADCASTSS 512(R10), Y5
-	VFMADD231PS  Y4, Y5, Y2
-	VBROADCASTSS 768(R10), Y5
-	VFMADD231PS  Y4, Y5, Y3
-	ADDQ         $0x04, R10
-	ADDQ         R8, R9
-	DECQ         R11
-	JNZ          position8
-	MOVQ         DX, R9
-	TESTQ        CX, CX
-	JNZ          store8
-	VBROADCASTSS 1024(AX), Y4
-	VBROADCASTSS 1040(AX), Y5
-	VMULPS       (R9), Y4, Y4
-	VMULPS       Y5, Y0, Y0
-	VADDPS       Y0, Y4, Y0
-	VMOVUPS      Y0, (R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 1028(AX), Y0
-	VBROADCASTSS 1044(AX), Y4
-	VMULPS       (R9), Y0, Y0
-	VMULPS       Y4, Y1, Y1
-	VADDPS       Y1, Y0, Y1
-	VMOVUPS      Y1, (R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 1032(AX), Y0
-	VBROADCASTSS 1048(AX), Y1
-	VMULPS       (R9), Y0, Y0
-	VMULPS       Y1, Y2, Y2
-	VADDPS       Y2, Y0, Y2
-	VMOVUPS      Y2, (R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 1036(AX), Y0
-	VBROADCASTSS 1052(AX), Y1
-	VMULPS       (R9), Y0, Y0
-	VMULPS       Y1, Y3, Y3
-	VADDPS       Y3, Y0, Y3
-	VMOVUPS      Y3, (R9)
-	ADDQ         DI, R9
-	JMP          next8
+	VCVTPH2PS (R9), Y4; VBROADCASTSS (R10), Y5; VFMADD231PS Y4, Y5, Y0; VBROADCASTSS 256(R10), Y5; VFMADD231PS Y4, Y5, Y1
+	VBROADCASTSS 512(R10), Y5; VFMADD231PS Y4, Y5, Y2; VBROADCASTSS 768(R10), Y5; VFMADD231PS Y4, Y5, Y3; ADDQ $0x04, R10
+	ADDQ R8, R9; DECQ R11; JNZ position8; MOVQ DX, R9; TESTQ CX, CX; JNZ store8; VBROADCASTSS 1024(AX), Y4
+	VBROADCASTSS 1040(AX), Y5; VMULPS (R9), Y4, Y4; VMULPS Y5, Y0, Y0; VADDPS Y0, Y4, Y0; VMOVUPS Y0, (R9); ADDQ DI, R9
+	VBROADCASTSS 1028(AX), Y0; VBROADCASTSS 1044(AX), Y4; VMULPS (R9), Y0, Y0; VMULPS Y4, Y1, Y1; VADDPS Y1, Y0, Y1
+	VMOVUPS Y1, (R9); ADDQ DI, R9; VBROADCASTSS 1032(AX), Y0; VBROADCASTSS 1048(AX), Y1; VMULPS (R9), Y0, Y0; VMULPS Y1, Y2, Y2
+	VADDPS Y2, Y0, Y2; VMOVUPS Y2, (R9); ADDQ DI, R9; VBROADCASTSS 1036(AX), Y0; VBROADCASTSS 1052(AX), Y1; VMULPS (R9), Y0, Y0
+	VMULPS Y1, Y3, Y3; VADDPS Y3, Y0, Y3; VMOVUPS Y3, (R9); ADDQ DI, R9; JMP next8
 
 store8:
-	VMOVUPS Y0, (R9)
-	ADDQ    DI, R9
-	VMOVUPS Y1, (R9)
-	ADDQ    DI, R9
-	VMOVUPS Y2, (R9)
-	ADDQ    DI, R9
-	VMOVUPS Y3, (R9)
-	ADDQ    DI, R9
+	VMOVUPS Y0, (R9); ADDQ DI, R9; VMOVUPS Y1, (R9); ADDQ DI, R9; VMOVUPS Y2, (R9); ADDQ DI, R9; VMOVUPS Y3, (R9); ADDQ DI, R9
 
 next8:
-	ADDQ $0x00000020, DX
-	ADDQ $0x00000010, BX
-	SUBQ $0x08, SI
-	JMP  values8
+	ADDQ $0x00000020, DX; ADDQ $0x00000010, BX; SUBQ $0x08, SI; JMP values8
 
 done8:
 	VZEROUPPER
@@ -7909,1812 +2212,441 @@ TEXT ·attendFloatsAVX2Q4(SB), NOSPLIT, $0-104
 	MOVQ weights+56(FP), AX
 
 	// Scores of positions from 0 on.
-	MOVQ   q+24(FP), CX
-	MOVQ   at+32(FP), DX
-	MOVQ   (DX), BX
-	ADDQ   CX, BX
-	MOVQ   8(DX), SI
-	ADDQ   CX, SI
-	MOVQ   16(DX), DI
-	ADDQ   CX, DI
-	MOVQ   24(DX), DX
-	ADDQ   CX, DX
-	MOVQ   k+40(FP), CX
-	MOVQ   headDim+80(FP), R8
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+	MOVQ q+24(FP), CX
+	MOVQ at+32(FP), DX
+	MOVQ (DX), BX; ADDQ CX, BX; MOVQ 8(DX), SI; ADDQ CX, SI; MOVQ 16(DX), DI; ADDQ CX, DI; MOVQ 24(DX), DX; ADDQ CX, DX
+	MOVQ k+40(FP), CX
+	MOVQ headDim+80(FP), R8
+	VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4; VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7; VXORPS Y8, Y8, Y8; VXORPS Y9, Y9, Y9; VXORPS Y10, Y10, Y10; VXORPS Y11, Y11, Y11
 
 score0:
-	VMOVUPS      (CX), Y12
-	VMOVUPS      32(CX), Y13
-	VMOVUPS      64(CX), Y14
-	VBROADCASTSS (BX), Y15
-	VFMADD231PS  Y12, Y15, Y0
-	VFMADD231PS  Y13, Y15, Y1
-	VFMADD231PS  Y14, Y15, Y2
-	VBROADCASTSS (SI), Y15
-	VFMADD231PS  Y12, Y15, Y3
-	VFMADD231PS  Y13, Y15, Y4
-	VFMADD231PS  Y14, Y15, Y5
-	VBROADCASTSS (DI), Y15
-	VFMADD231PS  Y12, Y15, Y6
-	VFMADD231PS  Y13, Y15, Y7
-	VFMADD231PS  Y14, Y15, Y8
-	VBROADCASTSS (DX), Y15
-	VFMADD231PS  Y12, Y15, Y9
-	VFMADD231PS  Y13, Y15, Y10
-	VFMADD231PS  Y14, Y15, Y11
-	ADDQ         $0x04, BX
-	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	ADDQ         $0x04, DX
-	ADDQ         $+256, CX
-	DECQ         R8
-	JNZ          score0
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, 64(AX)
-	VMOVUPS      Y3, 256(AX)
-	VMOVUPS      Y4, 288(AX)
-	VMOVUPS      Y5, 320(AX)
-	VMOVUPS      Y6, 512(AX)
-	VMOVUPS      Y7, 544(AX)
-	VMOVUPS      Y8, 576(AX)
-	VMOVUPS      Y9, 768(AX)
-	VMOVUPS      Y10, 800(AX)
-	VMOVUPS      Y11, 832(AX)
+	VMOVUPS (CX), Y12; VMOVUPS 32(CX), Y13; VMOVUPS 64(CX), Y14; VBROADCASTSS (BX), Y15; VFMADD231PS Y12, Y15, Y0
+	VFMADD231PS Y13, Y15, Y1; VFMADD231PS Y14, Y15, Y2; VBROADCASTSS (SI), Y15; VFMADD231PS Y12, Y15, Y3; VFMADD231PS Y13, Y15, Y4
+	VFMADD231PS Y14, Y15, Y5; VBROADCASTSS (DI), Y15; VFMADD231PS Y12, Y15, Y6; VFMADD231PS Y13, Y15, Y7; VFMADD231PS Y14, Y15, Y8
+	VBROADCASTSS (DX), Y15; VFMADD231PS Y12, Y15, Y9; VFMADD231PS Y13, Y15, Y10; VFMADD231PS Y14, Y15, Y11; ADDQ $0x04, BX
+	ADDQ $0x04, SI; ADDQ $0x04, DI; ADDQ $0x04, DX; ADDQ $+256, CX; DECQ R8; JNZ score0; VMOVUPS Y0, (AX); VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX); VMOVUPS Y3, 256(AX); VMOVUPS Y4, 288(AX); VMOVUPS Y5, 320(AX); VMOVUPS Y6, 512(AX); VMOVUPS Y7, 544(AX)
+	VMOVUPS Y8, 576(AX); VMOVUPS Y9, 768(AX); VMOVUPS Y10, 800(AX); VMOVUPS Y11, 832(AX)
 
 	// Scores of positions from 24 on.
-	MOVQ   q+24(FP), CX
-	MOVQ   at+32(FP), DX
-	MOVQ   (DX), BX
-	ADDQ   CX, BX
-	MOVQ   8(DX), SI
-	ADDQ   CX, SI
-	MOVQ   16(DX), DI
-	ADDQ   CX, DI
-	MOVQ   24(DX), DX
-	ADDQ   CX, DX
-	MOVQ   k+40(FP), CX
-	MOVQ   headDim+80(FP), R8
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+	MOVQ q+24(FP), CX
+	MOVQ at+32(FP), DX
+	MOVQ (DX), BX; ADDQ CX, BX; MOVQ 8(DX), SI; ADDQ CX, SI; MOVQ 16(DX), DI; ADDQ CX, DI; MOVQ 24(DX), DX; ADDQ CX, DX
+	MOVQ k+40(FP), CX
+	MOVQ headDim+80(FP), R8
+	VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4; VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7; VXORPS Y8, Y8, Y8; VXORPS Y9, Y9, Y9; VXORPS Y10, Y10, Y10; VXORPS Y11, Y11, Y11
 
 score3:
-	VMOVUPS      96(CX), Y12
-	VMOVUPS      128(CX), Y13
-	VMOVUPS      160(CX), Y14
-	VBROADCASTSS (BX), Y15
-	VFMADD231PS  Y12, Y15, Y0
-	VFMADD231PS  Y13, Y15, Y1
-	VFMADD231PS  Y14, Y15, Y2
-	VBROADCASTSS (SI), Y15
-	VFMADD231PS  Y12, Y15, Y3
-	VFMADD231PS  Y13, Y15, Y4
-	VFMADD231PS  Y14, Y15, Y5
-	VBROADCASTSS (DI), Y15
-	VFMADD231PS  Y12, Y15, Y6
-	VFMADD231PS  Y13, Y15, Y7
-	VFMADD231PS  Y14, Y15, Y8
-	VBROADCASTSS (DX), Y15
-	VFMADD231PS  Y12, Y15, Y9
-	VFMADD231PS  Y13, Y15, Y10
-	VFMADD231PS  Y14, Y15, Y11
-	ADDQ         $0x04, BX
-	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	ADDQ         $0x04, DX
-	ADDQ         $+256, CX
-	DECQ         R8
-	JNZ          score3
-	VMOVUPS      Y0, 96(AX)
-	VMOVUPS      Y1, 128(AX)
-	VMOVUPS      Y2, 160(AX)
-	VMOVUPS      Y3, 352(AX)
-	VMOVUPS      Y4, 384(AX)
-	VMOVUPS      Y5, 416(AX)
-	VMOVUPS      Y6, 608(AX)
-	VMOVUPS      Y7, 640(AX)
-	VMOVUPS      Y8, 672(AX)
-	VMOVUPS      Y9, 864(AX)
-	VMOVUPS      Y10, 896(AX)
-	VMOVUPS      Y11, 928(AX)
+	VMOVUPS 96(CX), Y12; VMOVUPS 128(CX), Y13; VMOVUPS 160(CX), Y14; VBROADCASTSS (BX), Y15; VFMADD231PS Y12, Y15, Y0
+	VFMADD231PS Y13, Y15, Y1; VFMADD231PS Y14, Y15, Y2; VBROADCASTSS (SI), Y15; VFMADD231PS Y12, Y15, Y3; VFMADD231PS Y13, Y15, Y4
+	VFMADD231PS Y14, Y15, Y5; VBROADCASTSS (DI), Y15; VFMADD231PS Y12, Y15, Y6; VFMADD231PS Y13, Y15, Y7; VFMADD231PS Y14, Y15, Y8
+	VBROADCASTSS (DX), Y15; VFMADD231PS Y12, Y15, Y9; VFMADD231PS Y13, Y15, Y10; VFMADD231PS Y14, Y15, Y11; ADDQ $0x04, BX
+	ADDQ $0x04, SI; ADDQ $0x04, DI; ADDQ $0x04, DX; ADDQ $+256, CX; DECQ R8; JNZ score3; VMOVUPS Y0, 96(AX); VMOVUPS Y1, 128(AX)
+	VMOVUPS Y2, 160(AX); VMOVUPS Y3, 352(AX); VMOVUPS Y4, 384(AX); VMOVUPS Y5, 416(AX); VMOVUPS Y6, 608(AX); VMOVUPS Y7, 640(AX)
+	VMOVUPS Y8, 672(AX); VMOVUPS Y9, 864(AX); VMOVUPS Y10, 896(AX); VMOVUPS Y11, 928(AX)
 
 	// Scores of positions from 48 on.
-	MOVQ   q+24(FP), CX
-	MOVQ   at+32(FP), DX
-	MOVQ   (DX), BX
-	ADDQ   CX, BX
-	MOVQ   8(DX), SI
-	ADDQ   CX, SI
-	MOVQ   16(DX), DI
-	ADDQ   CX, DI
-	MOVQ   24(DX), DX
-	ADDQ   CX, DX
-	MOVQ   k+40(FP), CX
-	MOVQ   headDim+80(FP), R8
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+	MOVQ q+24(FP), CX
+	MOVQ at+32(FP), DX
+	MOVQ (DX), BX; ADDQ CX, BX; MOVQ 8(DX), SI; ADDQ CX, SI; MOVQ 16(DX), DI; ADDQ CX, DI; MOVQ 24(DX), DX; ADDQ CX, DX
+	MOVQ k+40(FP), CX
+	MOVQ headDim+80(FP), R8
+	VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4; VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7
 
 score6:
-	VMOVUPS      192(CX), Y8
-	VMOVUPS      224(CX), Y9
-	VBROADCASTSS (BX), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (SI), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (DI), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (DX), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         $0x04, BX
-	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	ADDQ         $0x04, DX
-	ADDQ         $+256, CX
-	DECQ         R8
-	JNZ          score6
-	VMOVUPS      Y0, 192(AX)
-	VMOVUPS      Y1, 224(AX)
-	VMOVUPS      Y2, 448(AX)
-	VMOVUPS      Y3, 480(AX)
-	VMOVUPS      Y4, 704(AX)
-	VMOVUPS      Y5, 736(AX)
-	VMOVUPS      Y6, 960(AX)
-	VMOVUPS      Y7, 992(AX)
+	VMOVUPS 192(CX), Y8; VMOVUPS 224(CX), Y9; VBROADCASTSS (BX), Y10; VFMADD231PS Y8, Y10, Y0; VFMADD231PS Y9, Y10, Y1
+	VBROADCASTSS (SI), Y10; VFMADD231PS Y8, Y10, Y2; VFMADD231PS Y9, Y10, Y3; VBROADCASTSS (DI), Y10; VFMADD231PS Y8, Y10, Y4
+	VFMADD231PS Y9, Y10, Y5; VBROADCASTSS (DX), Y10; VFMADD231PS Y8, Y10, Y6; VFMADD231PS Y9, Y10, Y7; ADDQ $0x04, BX
+	ADDQ $0x04, SI; ADDQ $0x04, DI; ADDQ $0x04, DX; ADDQ $+256, CX; DECQ R8; JNZ score6; VMOVUPS Y0, 192(AX); VMOVUPS Y1, 224(AX)
+	VMOVUPS Y2, 448(AX); VMOVUPS Y3, 480(AX); VMOVUPS Y4, 704(AX); VMOVUPS Y5, 736(AX); VMOVUPS Y6, 960(AX); VMOVUPS Y7, 992(AX)
 
 	// The lanes of positions that the queries see.
-	MOVQ         first+96(FP), CX
+	MOVQ first+96(FP), CX
 	VPBROADCASTD n+72(FP), Y0
-	VBROADCASTSS (AX), Y1
-	VMOVAPS      Y1, Y2
-	VPCMPGTD     positions<>+0(SB), Y0, Y4
-	VMOVUPS      (AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+32(SB), Y0, Y4
-	VMOVUPS      32(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+64(SB), Y0, Y4
-	VMOVUPS      64(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+96(SB), Y0, Y4
-	VMOVUPS      96(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+128(SB), Y0, Y4
-	VMOVUPS      128(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+160(SB), Y0, Y4
-	VMOVUPS      160(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VPCMPGTD     positions<>+192(SB), Y0, Y4
-	VMOVUPS      192(AX), Y3
-	VMAXPS       Y1, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VPCMPGTD     positions<>+224(SB), Y0, Y4
-	VMOVUPS      224(AX), Y3
-	VMAXPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERM2F128   $0x01, Y1, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERMILPS    $0x4e, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VPERMILPS    $0xb1, Y1, Y2
-	VMAXPS       Y2, Y1, Y1
-	VMOVUPS      (AX), Y2
-	VSUBPS       Y1, Y2, Y2
-	VCMPPS       $0x15, expLow<>+0(SB), Y2, Y3
-	VMULPS       expLog2E<>+0(SB), Y2, Y4
-	VADDPS       expMagic<>+0(SB), Y4, Y4
-	VSUBPS       expMagic<>+0(SB), Y4, Y5
-	VMULPS       expLn2High<>+0(SB), Y5, Y6
-	VSUBPS       Y6, Y2, Y6
-	VMULPS       expLn2Low<>+0(SB), Y5, Y5
-	VSUBPS       Y5, Y6, Y6
-	VMULPS       expPoly0<>+0(SB), Y6, Y2
-	VADDPS       expPoly1<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly2<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly3<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly4<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VADDPS       expPoly5<>+0(SB), Y2, Y2
-	VMULPS       Y6, Y6, Y5
-	VMULPS       Y5, Y2, Y2
-	VADDPS       Y6, Y2, Y2
-	VADDPS       one<>+0(SB), Y2, Y2
-	VPADDD       expBias<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y2, Y2
-	VANDPS       Y3, Y2, Y2
-	VPCMPGTD     positions<>+0(SB), Y0, Y3
-	VANDPS       Y3, Y2, Y2
-	VMOVUPS      Y2, (AX)
-	VMOVAPS      Y2, Y2
-	VMOVUPS      32(AX), Y3
-	VSUBPS       Y1, Y3, Y3
-	VCMPPS       $0x15, expLow<>+0(SB), Y3, Y4
-	VMULPS       expLog2E<>+0(SB), Y3, Y5
-	VADDPS       expMagic<>+0(SB), Y5, Y5
-	VSUBPS       expMagic<>+0(SB), Y5, Y6
-	VMULPS       expLn2High<>+0(SB), Y6, Y7
-	VSUBPS       Y7, Y3, Y7
-	VMULPS       expLn2Low<>+0(SB), Y6, Y6
-	VSUBPS       Y6, Y7, Y7
-	VMULPS       expPoly0<>+0(SB), Y7, Y3
-	VADDPS       expPoly1<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly2<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly3<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly4<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       expPoly5<>+0(SB), Y3, Y3
-	VMULPS       Y7, Y7, Y6
-	VMULPS       Y6, Y3, Y3
-	VADDPS       Y7, Y3, Y3
-	VADDPS       one<>+0(SB), Y3, Y3
-	VPADDD       expBias<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y3, Y3
-	VANDPS       Y4, Y3, Y3
-	VPCMPGTD     positions<>+32(SB), Y0, Y4
-	VANDPS       Y4, Y3, Y3
-	VMOVUPS      Y3, 32(AX)
-	VMOVAPS      Y3, Y3
-	VMOVUPS      64(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+64(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 64(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      96(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+96(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 96(AX)
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      128(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+128(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 128(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      160(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+160(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 160(AX)
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      192(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+192(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 192(AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      224(AX), Y4
-	VSUBPS       Y1, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+224(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 224(AX)
-	VADDPS       Y4, Y3, Y3
-	VADDPS       Y3, Y2, Y2
-	VPERM2F128   $0x01, Y2, Y2, Y3
-	VADDPS       Y3, Y2, Y2
-	VPERMILPS    $0x4e, Y2, Y3
-	VADDPS       Y3, Y2, Y2
-	VPERMILPS    $0xb1, Y2, Y3
-	VADDPS       Y3, Y2, Y2
-	VMOVAPS      X1, X1
-	VMOVAPS      X2, X2
-	VBROADCASTSS 256(AX), Y3
-	VMOVAPS      Y3, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y6
-	VMOVUPS      256(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VMOVUPS      288(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+64(SB), Y0, Y6
-	VMOVUPS      320(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+96(SB), Y0, Y6
-	VMOVUPS      352(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+128(SB), Y0, Y6
-	VMOVUPS      384(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+160(SB), Y0, Y6
-	VMOVUPS      416(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+192(SB), Y0, Y6
-	VMOVUPS      448(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+224(SB), Y0, Y6
-	VMOVUPS      480(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERM2F128   $0x01, Y3, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0x4e, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0xb1, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VMOVUPS      256(AX), Y4
-	VSUBPS       Y3, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 256(AX)
-	VMOVAPS      Y4, Y4
-	VMOVUPS      288(AX), Y5
-	VSUBPS       Y3, Y5, Y5
-	VCMPPS       $0x15, expLow<>+0(SB), Y5, Y6
-	VMULPS       expLog2E<>+0(SB), Y5, Y7
-	VADDPS       expMagic<>+0(SB), Y7, Y7
-	VSUBPS       expMagic<>+0(SB), Y7, Y8
-	VMULPS       expLn2High<>+0(SB), Y8, Y9
-	VSUBPS       Y9, Y5, Y9
-	VMULPS       expLn2Low<>+0(SB), Y8, Y8
-	VSUBPS       Y8, Y9, Y9
-	VMULPS       expPoly0<>+0(SB), Y9, Y5
-	VADDPS       expPoly1<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly2<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly3<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly4<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly5<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y9, Y8
-	VMULPS       Y8, Y5, Y5
-	VADDPS       Y9, Y5, Y5
-	VADDPS       one<>+0(SB), Y5, Y5
-	VPADDD       expBias<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y5, Y5
-	VANDPS       Y6, Y5, Y5
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VANDPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 288(AX)
-	VMOVAPS      Y5, Y5
-	VMOVUPS      320(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+64(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 320(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      352(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+96(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 352(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      384(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+128(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 384(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      416(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+160(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 416(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      448(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+192(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 448(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      480(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+224(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 480(AX)
-	VADDPS       Y6, Y5, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERM2F128   $0x01, Y4, Y4, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERMILPS    $0x4e, Y4, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y5
-	VADDPS       Y5, Y4, Y4
-	VINSERTPS    $0x10, X3, X1, X1
-	VINSERTPS    $0x10, X4, X2, X2
-	VBROADCASTSS 512(AX), Y3
-	VMOVAPS      Y3, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y6
-	VMOVUPS      512(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VMOVUPS      544(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+64(SB), Y0, Y6
-	VMOVUPS      576(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+96(SB), Y0, Y6
-	VMOVUPS      608(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+128(SB), Y0, Y6
-	VMOVUPS      640(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+160(SB), Y0, Y6
-	VMOVUPS      672(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+192(SB), Y0, Y6
-	VMOVUPS      704(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+224(SB), Y0, Y6
-	VMOVUPS      736(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERM2F128   $0x01, Y3, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0x4e, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0xb1, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VMOVUPS      512(AX), Y4
-	VSUBPS       Y3, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 512(AX)
-	VMOVAPS      Y4, Y4
-	VMOVUPS      544(AX), Y5
-	VSUBPS       Y3, Y5, Y5
-	VCMPPS       $0x15, expLow<>+0(SB), Y5, Y6
-	VMULPS       expLog2E<>+0(SB), Y5, Y7
-	VADDPS       expMagic<>+0(SB), Y7, Y7
-	VSUBPS       expMagic<>+0(SB), Y7, Y8
-	VMULPS       expLn2High<>+0(SB), Y8, Y9
-	VSUBPS       Y9, Y5, Y9
-	VMULPS       expLn2Low<>+0(SB), Y8, Y8
-	VSUBPS       Y8, Y9, Y9
-	VMULPS       expPoly0<>+0(SB), Y9, Y5
-	VADDPS       expPoly1<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly2<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly3<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly4<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly5<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y9, Y8
-	VMULPS       Y8, Y5, Y5
-	VADDPS       Y9, Y5, Y5
-	VADDPS       one<>+0(SB), Y5, Y5
-	VPADDD       expBias<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y5, Y5
-	VANDPS       Y6, Y5, Y5
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VANDPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 544(AX)
-	VMOVAPS      Y5, Y5
-	VMOVUPS      576(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+64(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 576(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      608(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+96(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 608(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      640(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+128(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 640(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      672(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+160(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 672(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      704(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+192(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 704(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      736(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+224(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 736(AX)
-	VADDPS       Y6, Y5, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERM2F128   $0x01, Y4, Y4, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERMILPS    $0x4e, Y4, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y5
-	VADDPS       Y5, Y4, Y4
-	VINSERTPS    $0x20, X3, X1, X1
-	VINSERTPS    $0x20, X4, X2, X2
-	VBROADCASTSS 768(AX), Y3
-	VMOVAPS      Y3, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y6
-	VMOVUPS      768(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VMOVUPS      800(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+64(SB), Y0, Y6
-	VMOVUPS      832(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+96(SB), Y0, Y6
-	VMOVUPS      864(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+128(SB), Y0, Y6
-	VMOVUPS      896(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+160(SB), Y0, Y6
-	VMOVUPS      928(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VPCMPGTD     positions<>+192(SB), Y0, Y6
-	VMOVUPS      960(AX), Y5
-	VMAXPS       Y3, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VPCMPGTD     positions<>+224(SB), Y0, Y6
-	VMOVUPS      992(AX), Y5
-	VMAXPS       Y4, Y5, Y5
-	VBLENDVPS    Y6, Y5, Y4, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERM2F128   $0x01, Y3, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0x4e, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VPERMILPS    $0xb1, Y3, Y4
-	VMAXPS       Y4, Y3, Y3
-	VMOVUPS      768(AX), Y4
-	VSUBPS       Y3, Y4, Y4
-	VCMPPS       $0x15, expLow<>+0(SB), Y4, Y5
-	VMULPS       expLog2E<>+0(SB), Y4, Y6
-	VADDPS       expMagic<>+0(SB), Y6, Y6
-	VSUBPS       expMagic<>+0(SB), Y6, Y7
-	VMULPS       expLn2High<>+0(SB), Y7, Y8
-	VSUBPS       Y8, Y4, Y8
-	VMULPS       expLn2Low<>+0(SB), Y7, Y7
-	VSUBPS       Y7, Y8, Y8
-	VMULPS       expPoly0<>+0(SB), Y8, Y4
-	VADDPS       expPoly1<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly2<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly3<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly4<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VADDPS       expPoly5<>+0(SB), Y4, Y4
-	VMULPS       Y8, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VADDPS       Y8, Y4, Y4
-	VADDPS       one<>+0(SB), Y4, Y4
-	VPADDD       expBias<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y4, Y4
-	VANDPS       Y5, Y4, Y4
-	VPCMPGTD     positions<>+0(SB), Y0, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 768(AX)
-	VMOVAPS      Y4, Y4
-	VMOVUPS      800(AX), Y5
-	VSUBPS       Y3, Y5, Y5
-	VCMPPS       $0x15, expLow<>+0(SB), Y5, Y6
-	VMULPS       expLog2E<>+0(SB), Y5, Y7
-	VADDPS       expMagic<>+0(SB), Y7, Y7
-	VSUBPS       expMagic<>+0(SB), Y7, Y8
-	VMULPS       expLn2High<>+0(SB), Y8, Y9
-	VSUBPS       Y9, Y5, Y9
-	VMULPS       expLn2Low<>+0(SB), Y8, Y8
-	VSUBPS       Y8, Y9, Y9
-	VMULPS       expPoly0<>+0(SB), Y9, Y5
-	VADDPS       expPoly1<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly2<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly3<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly4<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VADDPS       expPoly5<>+0(SB), Y5, Y5
-	VMULPS       Y9, Y9, Y8
-	VMULPS       Y8, Y5, Y5
-	VADDPS       Y9, Y5, Y5
-	VADDPS       one<>+0(SB), Y5, Y5
-	VPADDD       expBias<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y5, Y5
-	VANDPS       Y6, Y5, Y5
-	VPCMPGTD     positions<>+32(SB), Y0, Y6
-	VANDPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 800(AX)
-	VMOVAPS      Y5, Y5
-	VMOVUPS      832(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+64(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 832(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      864(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+96(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 864(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      896(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+128(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 896(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      928(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+160(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 928(AX)
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      960(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+192(SB), Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VMOVUPS      Y6, 960(AX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      992(AX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VCMPPS       $0x15, expLow<>+0(SB), Y6, Y7
-	VMULPS       expLog2E<>+0(SB), Y6, Y8
-	VADDPS       expMagic<>+0(SB), Y8, Y8
-	VSUBPS       expMagic<>+0(SB), Y8, Y9
-	VMULPS       expLn2High<>+0(SB), Y9, Y10
-	VSUBPS       Y10, Y6, Y10
-	VMULPS       expLn2Low<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y10, Y10
-	VMULPS       expPoly0<>+0(SB), Y10, Y6
-	VADDPS       expPoly1<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly2<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly3<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly4<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VADDPS       expPoly5<>+0(SB), Y6, Y6
-	VMULPS       Y10, Y10, Y9
-	VMULPS       Y9, Y6, Y6
-	VADDPS       Y10, Y6, Y6
-	VADDPS       one<>+0(SB), Y6, Y6
-	VPADDD       expBias<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VANDPS       Y7, Y6, Y6
-	VPCMPGTD     positions<>+224(SB), Y0, Y0
-	VANDPS       Y0, Y6, Y6
-	VMOVUPS      Y6, 992(AX)
-	VADDPS       Y6, Y5, Y5
-	VADDPS       Y5, Y4, Y4
-	VPERM2F128   $0x01, Y4, Y4, Y0
-	VADDPS       Y0, Y4, Y4
-	VPERMILPS    $0x4e, Y4, Y0
-	VADDPS       Y0, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y0
-	VADDPS       Y0, Y4, Y4
-	VINSERTPS    $0x30, X3, X1, X1
-	VINSERTPS    $0x30, X4, X2, X2
+	VBROADCASTSS (AX), Y1; VMOVAPS Y1, Y2; VPCMPGTD positions<>+0(SB), Y0, Y4; VMOVUPS (AX), Y3; VMAXPS Y1, Y3, Y3
+	VBLENDVPS Y4, Y3, Y1, Y1; VPCMPGTD positions<>+32(SB), Y0, Y4; VMOVUPS 32(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+64(SB), Y0, Y4; VMOVUPS 64(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+96(SB), Y0, Y4; VMOVUPS 96(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+128(SB), Y0, Y4; VMOVUPS 128(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+160(SB), Y0, Y4; VMOVUPS 160(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2
+	VPCMPGTD positions<>+192(SB), Y0, Y4; VMOVUPS 192(AX), Y3; VMAXPS Y1, Y3, Y3; VBLENDVPS Y4, Y3, Y1, Y1
+	VPCMPGTD positions<>+224(SB), Y0, Y4; VMOVUPS 224(AX), Y3; VMAXPS Y2, Y3, Y3; VBLENDVPS Y4, Y3, Y2, Y2; VMAXPS Y2, Y1, Y1
+	VPERM2F128 $0x01, Y1, Y1, Y2; VMAXPS Y2, Y1, Y1; VPERMILPS $0x4e, Y1, Y2; VMAXPS Y2, Y1, Y1; VPERMILPS $0xb1, Y1, Y2
+	VMAXPS Y2, Y1, Y1; VMOVUPS (AX), Y2; VSUBPS Y1, Y2, Y2; VCMPPS $0x15, expLow<>+0(SB), Y2, Y3; VMULPS expLog2E<>+0(SB), Y2, Y4
+	VADDPS expMagic<>+0(SB), Y4, Y4; VSUBPS expMagic<>+0(SB), Y4, Y5; VMULPS expLn2High<>+0(SB), Y5, Y6; VSUBPS Y6, Y2, Y6
+	VMULPS expLn2Low<>+0(SB), Y5, Y5; VSUBPS Y5, Y6, Y6; VMULPS expPoly0<>+0(SB), Y6, Y2; VADDPS expPoly1<>+0(SB), Y2, Y2
+	VMULPS Y6, Y2, Y2; VADDPS expPoly2<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2; VADDPS expPoly3<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2
+	VADDPS expPoly4<>+0(SB), Y2, Y2; VMULPS Y6, Y2, Y2; VADDPS expPoly5<>+0(SB), Y2, Y2; VMULPS Y6, Y6, Y5; VMULPS Y5, Y2, Y2
+	VADDPS Y6, Y2, Y2; VADDPS one<>+0(SB), Y2, Y2; VPADDD expBias<>+0(SB), Y4, Y4; VPSLLD $0x17, Y4, Y4; VMULPS Y4, Y2, Y2
+	VANDPS Y3, Y2, Y2; VPCMPGTD positions<>+0(SB), Y0, Y3; VANDPS Y3, Y2, Y2; VMOVUPS Y2, (AX); VMOVAPS Y2, Y2; VMOVUPS 32(AX), Y3
+	VSUBPS Y1, Y3, Y3; VCMPPS $0x15, expLow<>+0(SB), Y3, Y4; VMULPS expLog2E<>+0(SB), Y3, Y5; VADDPS expMagic<>+0(SB), Y5, Y5
+	VSUBPS expMagic<>+0(SB), Y5, Y6; VMULPS expLn2High<>+0(SB), Y6, Y7; VSUBPS Y7, Y3, Y7; VMULPS expLn2Low<>+0(SB), Y6, Y6
+	VSUBPS Y6, Y7, Y7; VMULPS expPoly0<>+0(SB), Y7, Y3; VADDPS expPoly1<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3
+	VADDPS expPoly2<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3; VADDPS expPoly3<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3
+	VADDPS expPoly4<>+0(SB), Y3, Y3; VMULPS Y7, Y3, Y3; VADDPS expPoly5<>+0(SB), Y3, Y3; VMULPS Y7, Y7, Y6; VMULPS Y6, Y3, Y3
+	VADDPS Y7, Y3, Y3; VADDPS one<>+0(SB), Y3, Y3; VPADDD expBias<>+0(SB), Y5, Y5; VPSLLD $0x17, Y5, Y5; VMULPS Y5, Y3, Y3
+	VANDPS Y4, Y3, Y3; VPCMPGTD positions<>+32(SB), Y0, Y4; VANDPS Y4, Y3, Y3; VMOVUPS Y3, 32(AX); VMOVAPS Y3, Y3
+	VMOVUPS 64(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+64(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 64(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 96(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+96(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 96(AX); VADDPS Y4, Y3, Y3
+	VMOVUPS 128(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+128(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 128(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 160(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+160(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 160(AX); VADDPS Y4, Y3, Y3
+	VMOVUPS 192(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+192(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 192(AX); VADDPS Y4, Y2, Y2
+	VMOVUPS 224(AX), Y4; VSUBPS Y1, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+224(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 224(AX); VADDPS Y4, Y3, Y3
+	VADDPS Y3, Y2, Y2; VPERM2F128 $0x01, Y2, Y2, Y3; VADDPS Y3, Y2, Y2; VPERMILPS $0x4e, Y2, Y3; VADDPS Y3, Y2, Y2
+	VPERMILPS $0xb1, Y2, Y3; VADDPS Y3, Y2, Y2; VMOVAPS X1, X1; VMOVAPS X2, X2; VBROADCASTSS 256(AX), Y3; VMOVAPS Y3, Y4
+	VPCMPGTD positions<>+0(SB), Y0, Y6; VMOVUPS 256(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+32(SB), Y0, Y6; VMOVUPS 288(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+64(SB), Y0, Y6; VMOVUPS 320(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+96(SB), Y0, Y6; VMOVUPS 352(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+128(SB), Y0, Y6; VMOVUPS 384(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+160(SB), Y0, Y6; VMOVUPS 416(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+192(SB), Y0, Y6; VMOVUPS 448(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+224(SB), Y0, Y6; VMOVUPS 480(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4; VMAXPS Y4, Y3, Y3
+	VPERM2F128 $0x01, Y3, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0x4e, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0xb1, Y3, Y4
+	VMAXPS Y4, Y3, Y3; VMOVUPS 256(AX), Y4; VSUBPS Y3, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+0(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 256(AX); VMOVAPS Y4, Y4
+	VMOVUPS 288(AX), Y5; VSUBPS Y3, Y5, Y5; VCMPPS $0x15, expLow<>+0(SB), Y5, Y6; VMULPS expLog2E<>+0(SB), Y5, Y7
+	VADDPS expMagic<>+0(SB), Y7, Y7; VSUBPS expMagic<>+0(SB), Y7, Y8; VMULPS expLn2High<>+0(SB), Y8, Y9; VSUBPS Y9, Y5, Y9
+	VMULPS expLn2Low<>+0(SB), Y8, Y8; VSUBPS Y8, Y9, Y9; VMULPS expPoly0<>+0(SB), Y9, Y5; VADDPS expPoly1<>+0(SB), Y5, Y5
+	VMULPS Y9, Y5, Y5; VADDPS expPoly2<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly3<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5
+	VADDPS expPoly4<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly5<>+0(SB), Y5, Y5; VMULPS Y9, Y9, Y8; VMULPS Y8, Y5, Y5
+	VADDPS Y9, Y5, Y5; VADDPS one<>+0(SB), Y5, Y5; VPADDD expBias<>+0(SB), Y7, Y7; VPSLLD $0x17, Y7, Y7; VMULPS Y7, Y5, Y5
+	VANDPS Y6, Y5, Y5; VPCMPGTD positions<>+32(SB), Y0, Y6; VANDPS Y6, Y5, Y5; VMOVUPS Y5, 288(AX); VMOVAPS Y5, Y5
+	VMOVUPS 320(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+64(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 320(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 352(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+96(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 352(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 384(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+128(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 384(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 416(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+160(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 416(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 448(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+192(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 448(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 480(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+224(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 480(AX); VADDPS Y6, Y5, Y5
+	VADDPS Y5, Y4, Y4; VPERM2F128 $0x01, Y4, Y4, Y5; VADDPS Y5, Y4, Y4; VPERMILPS $0x4e, Y4, Y5; VADDPS Y5, Y4, Y4
+	VPERMILPS $0xb1, Y4, Y5; VADDPS Y5, Y4, Y4; VINSERTPS $0x10, X3, X1, X1; VINSERTPS $0x10, X4, X2, X2; VBROADCASTSS 512(AX), Y3
+	VMOVAPS Y3, Y4; VPCMPGTD positions<>+0(SB), Y0, Y6; VMOVUPS 512(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+32(SB), Y0, Y6; VMOVUPS 544(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+64(SB), Y0, Y6; VMOVUPS 576(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+96(SB), Y0, Y6; VMOVUPS 608(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+128(SB), Y0, Y6; VMOVUPS 640(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+160(SB), Y0, Y6; VMOVUPS 672(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+192(SB), Y0, Y6; VMOVUPS 704(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+224(SB), Y0, Y6; VMOVUPS 736(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4; VMAXPS Y4, Y3, Y3
+	VPERM2F128 $0x01, Y3, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0x4e, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0xb1, Y3, Y4
+	VMAXPS Y4, Y3, Y3; VMOVUPS 512(AX), Y4; VSUBPS Y3, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+0(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 512(AX); VMOVAPS Y4, Y4
+	VMOVUPS 544(AX), Y5; VSUBPS Y3, Y5, Y5; VCMPPS $0x15, expLow<>+0(SB), Y5, Y6; VMULPS expLog2E<>+0(SB), Y5, Y7
+	VADDPS expMagic<>+0(SB), Y7, Y7; VSUBPS expMagic<>+0(SB), Y7, Y8; VMULPS expLn2High<>+0(SB), Y8, Y9; VSUBPS Y9, Y5, Y9
+	VMULPS expLn2Low<>+0(SB), Y8, Y8; VSUBPS Y8, Y9, Y9; VMULPS expPoly0<>+0(SB), Y9, Y5; VADDPS expPoly1<>+0(SB), Y5, Y5
+	VMULPS Y9, Y5, Y5; VADDPS expPoly2<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly3<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5
+	VADDPS expPoly4<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly5<>+0(SB), Y5, Y5; VMULPS Y9, Y9, Y8; VMULPS Y8, Y5, Y5
+	VADDPS Y9, Y5, Y5; VADDPS one<>+0(SB), Y5, Y5; VPADDD expBias<>+0(SB), Y7, Y7; VPSLLD $0x17, Y7, Y7; VMULPS Y7, Y5, Y5
+	VANDPS Y6, Y5, Y5; VPCMPGTD positions<>+32(SB), Y0, Y6; VANDPS Y6, Y5, Y5; VMOVUPS Y5, 544(AX); VMOVAPS Y5, Y5
+	VMOVUPS 576(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+64(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 576(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 608(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+96(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 608(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 640(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+128(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 640(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 672(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+160(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 672(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 704(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+192(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 704(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 736(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+224(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 736(AX); VADDPS Y6, Y5, Y5
+	VADDPS Y5, Y4, Y4; VPERM2F128 $0x01, Y4, Y4, Y5; VADDPS Y5, Y4, Y4; VPERMILPS $0x4e, Y4, Y5; VADDPS Y5, Y4, Y4
+	VPERMILPS $0xb1, Y4, Y5; VADDPS Y5, Y4, Y4; VINSERTPS $0x20, X3, X1, X1; VINSERTPS $0x20, X4, X2, X2; VBROADCASTSS 768(AX), Y3
+	VMOVAPS Y3, Y4; VPCMPGTD positions<>+0(SB), Y0, Y6; VMOVUPS 768(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+32(SB), Y0, Y6; VMOVUPS 800(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+64(SB), Y0, Y6; VMOVUPS 832(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+96(SB), Y0, Y6; VMOVUPS 864(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+128(SB), Y0, Y6; VMOVUPS 896(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+160(SB), Y0, Y6; VMOVUPS 928(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4
+	VPCMPGTD positions<>+192(SB), Y0, Y6; VMOVUPS 960(AX), Y5; VMAXPS Y3, Y5, Y5; VBLENDVPS Y6, Y5, Y3, Y3
+	VPCMPGTD positions<>+224(SB), Y0, Y6; VMOVUPS 992(AX), Y5; VMAXPS Y4, Y5, Y5; VBLENDVPS Y6, Y5, Y4, Y4; VMAXPS Y4, Y3, Y3
+	VPERM2F128 $0x01, Y3, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0x4e, Y3, Y4; VMAXPS Y4, Y3, Y3; VPERMILPS $0xb1, Y3, Y4
+	VMAXPS Y4, Y3, Y3; VMOVUPS 768(AX), Y4; VSUBPS Y3, Y4, Y4; VCMPPS $0x15, expLow<>+0(SB), Y4, Y5; VMULPS expLog2E<>+0(SB), Y4, Y6
+	VADDPS expMagic<>+0(SB), Y6, Y6; VSUBPS expMagic<>+0(SB), Y6, Y7; VMULPS expLn2High<>+0(SB), Y7, Y8; VSUBPS Y8, Y4, Y8
+	VMULPS expLn2Low<>+0(SB), Y7, Y7; VSUBPS Y7, Y8, Y8; VMULPS expPoly0<>+0(SB), Y8, Y4; VADDPS expPoly1<>+0(SB), Y4, Y4
+	VMULPS Y8, Y4, Y4; VADDPS expPoly2<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly3<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4
+	VADDPS expPoly4<>+0(SB), Y4, Y4; VMULPS Y8, Y4, Y4; VADDPS expPoly5<>+0(SB), Y4, Y4; VMULPS Y8, Y8, Y7; VMULPS Y7, Y4, Y4
+	VADDPS Y8, Y4, Y4; VADDPS one<>+0(SB), Y4, Y4; VPADDD expBias<>+0(SB), Y6, Y6; VPSLLD $0x17, Y6, Y6; VMULPS Y6, Y4, Y4
+	VANDPS Y5, Y4, Y4; VPCMPGTD positions<>+0(SB), Y0, Y5; VANDPS Y5, Y4, Y4; VMOVUPS Y4, 768(AX); VMOVAPS Y4, Y4
+	VMOVUPS 800(AX), Y5; VSUBPS Y3, Y5, Y5; VCMPPS $0x15, expLow<>+0(SB), Y5, Y6; VMULPS expLog2E<>+0(SB), Y5, Y7
+	VADDPS expMagic<>+0(SB), Y7, Y7; VSUBPS expMagic<>+0(SB), Y7, Y8; VMULPS expLn2High<>+0(SB), Y8, Y9; VSUBPS Y9, Y5, Y9
+	VMULPS expLn2Low<>+0(SB), Y8, Y8; VSUBPS Y8, Y9, Y9; VMULPS expPoly0<>+0(SB), Y9, Y5; VADDPS expPoly1<>+0(SB), Y5, Y5
+	VMULPS Y9, Y5, Y5; VADDPS expPoly2<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly3<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5
+	VADDPS expPoly4<>+0(SB), Y5, Y5; VMULPS Y9, Y5, Y5; VADDPS expPoly5<>+0(SB), Y5, Y5; VMULPS Y9, Y9, Y8; VMULPS Y8, Y5, Y5
+	VADDPS Y9, Y5, Y5; VADDPS one<>+0(SB), Y5, Y5; VPADDD expBias<>+0(SB), Y7, Y7; VPSLLD $0x17, Y7, Y7; VMULPS Y7, Y5, Y5
+	VANDPS Y6, Y5, Y5; VPCMPGTD positions<>+32(SB), Y0, Y6; VANDPS Y6, Y5, Y5; VMOVUPS Y5, 800(AX); VMOVAPS Y5, Y5
+	VMOVUPS 832(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+64(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 832(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 864(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+96(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 864(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 896(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+128(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 896(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 928(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+160(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 928(AX); VADDPS Y6, Y5, Y5
+	VMOVUPS 960(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+192(SB), Y0, Y7; VANDPS Y7, Y6, Y6; VMOVUPS Y6, 960(AX); VADDPS Y6, Y4, Y4
+	VMOVUPS 992(AX), Y6; VSUBPS Y3, Y6, Y6; VCMPPS $0x15, expLow<>+0(SB), Y6, Y7; VMULPS expLog2E<>+0(SB), Y6, Y8
+	VADDPS expMagic<>+0(SB), Y8, Y8; VSUBPS expMagic<>+0(SB), Y8, Y9; VMULPS expLn2High<>+0(SB), Y9, Y10; VSUBPS Y10, Y6, Y10
+	VMULPS expLn2Low<>+0(SB), Y9, Y9; VSUBPS Y9, Y10, Y10; VMULPS expPoly0<>+0(SB), Y10, Y6; VADDPS expPoly1<>+0(SB), Y6, Y6
+	VMULPS Y10, Y6, Y6; VADDPS expPoly2<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly3<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6
+	VADDPS expPoly4<>+0(SB), Y6, Y6; VMULPS Y10, Y6, Y6; VADDPS expPoly5<>+0(SB), Y6, Y6; VMULPS Y10, Y10, Y9; VMULPS Y9, Y6, Y6
+	VADDPS Y10, Y6, Y6; VADDPS one<>+0(SB), Y6, Y6; VPADDD expBias<>+0(SB), Y8, Y8; VPSLLD $0x17, Y8, Y8; VMULPS Y8, Y6, Y6
+	VANDPS Y7, Y6, Y6; VPCMPGTD positions<>+224(SB), Y0, Y0; VANDPS Y0, Y6, Y6; VMOVUPS Y6, 992(AX); VADDPS Y6, Y5, Y5
+	VADDPS Y5, Y4, Y4; VPERM2F128 $0x01, Y4, Y4, Y0; VADDPS Y0, Y4, Y4; VPERMILPS $0x4e, Y4, Y0; VADDPS Y0, Y4, Y4
+	VPERMILPS $0xb1, Y4, Y0; VADDPS Y0, Y4, Y4; VINSERTPS $0x30, X3, X1, X1; VINSERTPS $0x30, X4, X2, X2
 
 	// The largest scores and sums of weights so far.
-	VMOVUPS    lanes<>+0(SB), X0
-	MOVQ       largest+8(FP), DX
-	MOVQ       sums+16(FP), BX
-	TESTQ      CX, CX
-	JNZ        merged
-	VMASKMOVPS (DX), X0, X3
-	VMASKMOVPS (BX), X0, X5
-	VMAXPS     X3, X1, X4
-	VSUBPS     X4, X3, X3
-	VSUBPS     X4, X1, X1
-	VCMPPS     $0x15, expLow<>+0(SB), X3, X6
-	VMULPS     expLog2E<>+0(SB), X3, X7
-	VADDPS     expMagic<>+0(SB), X7, X7
-	VSUBPS     expMagic<>+0(SB), X7, X8
-	VMULPS     expLn2High<>+0(SB), X8, X9
-	VSUBPS     X9, X3, X9
-	VMULPS     expLn2Low<>+0(SB), X8, X8
-	VSUBPS     X8, X9, X9
-	VMULPS     expPoly0<>+0(SB), X9, X3
-	VADDPS     expPoly1<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly2<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly3<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly4<>+0(SB), X3, X3
-	VMULPS     X9, X3, X3
-	VADDPS     expPoly5<>+0(SB), X3, X3
-	VMULPS     X9, X9, X8
-	VMULPS     X8, X3, X3
-	VADDPS     X9, X3, X3
-	VADDPS     one<>+0(SB), X3, X3
-	VPADDD     expBias<>+0(SB), X7, X7
-	VPSLLD     $0x17, X7, X7
-	VMULPS     X7, X3, X3
-	VANDPS     X6, X3, X3
-	VCMPPS     $0x15, expLow<>+0(SB), X1, X6
-	VMULPS     expLog2E<>+0(SB), X1, X7
-	VADDPS     expMagic<>+0(SB), X7, X7
-	VSUBPS     expMagic<>+0(SB), X7, X8
-	VMULPS     expLn2High<>+0(SB), X8, X9
-	VSUBPS     X9, X1, X9
-	VMULPS     expLn2Low<>+0(SB), X8, X8
-	VSUBPS     X8, X9, X9
-	VMULPS     expPoly0<>+0(SB), X9, X1
-	VADDPS     expPoly1<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly2<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly3<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly4<>+0(SB), X1, X1
-	VMULPS     X9, X1, X1
-	VADDPS     expPoly5<>+0(SB), X1, X1
-	VMULPS     X9, X9, X8
-	VMULPS     X8, X1, X1
-	VADDPS     X9, X1, X1
-	VADDPS     one<>+0(SB), X1, X1
-	VPADDD     expBias<>+0(SB), X7, X7
-	VPSLLD     $0x17, X7, X7
-	VMULPS     X7, X1, X1
-	VANDPS     X6, X1, X1
-	VMOVUPS    X3, 1024(AX)
-	VMOVUPS    X1, 1040(AX)
-	VMULPS     X3, X5, X5
-	VMULPS     X1, X2, X2
-	VADDPS     X2, X5, X2
-	VMOVAPS    X4, X1
+	VMOVUPS lanes<>+0(SB), X0
+	MOVQ largest+8(FP), DX
+	MOVQ sums+16(FP), BX
+	TESTQ CX, CX; JNZ merged; VMASKMOVPS (DX), X0, X3; VMASKMOVPS (BX), X0, X5; VMAXPS X3, X1, X4; VSUBPS X4, X3, X3
+	VSUBPS X4, X1, X1; VCMPPS $0x15, expLow<>+0(SB), X3, X6; VMULPS expLog2E<>+0(SB), X3, X7; VADDPS expMagic<>+0(SB), X7, X7
+	VSUBPS expMagic<>+0(SB), X7, X8; VMULPS expLn2High<>+0(SB), X8, X9; VSUBPS X9, X3, X9; VMULPS expLn2Low<>+0(SB), X8, X8
+	VSUBPS X8, X9, X9; VMULPS expPoly0<>+0(SB), X9, X3; VADDPS expPoly1<>+0(SB), X3, X3; VMULPS X9, X3, X3
+	VADDPS expPoly2<>+0(SB), X3, X3; VMULPS X9, X3, X3; VADDPS expPoly3<>+0(SB), X3, X3; VMULPS X9, X3, X3
+	VADDPS expPoly4<>+0(SB), X3, X3; VMULPS X9, X3, X3; VADDPS expPoly5<>+0(SB), X3, X3; VMULPS X9, X9, X8; VMULPS X8, X3, X3
+	VADDPS X9, X3, X3; VADDPS one<>+0(SB), X3, X3; VPADDD expBias<>+0(SB), X7, X7; VPSLLD $0x17, X7, X7; VMULPS X7, X3, X3
+	VANDPS X6, X3, X3; VCMPPS $0x15, expLow<>+0(SB), X1, X6; VMULPS expLog2E<>+0(SB), X1, X7; VADDPS expMagic<>+0(SB), X7, X7
+	VSUBPS expMagic<>+0(SB), X7, X8; VMULPS expLn2High<>+0(SB), X8, X9; VSUBPS X9, X1, X9; VMULPS expLn2Low<>+0(SB), X8, X8
+	VSUBPS X8, X9, X9; VMULPS expPoly0<>+0(SB), X9, X1; VADDPS expPoly1<>+0(SB), X1, X1; VMULPS X9, X1, X1
+	VADDPS expPoly2<>+0(SB), X1, X1; VMULPS X9, X1, X1; VADDPS expPoly3<>+0(SB), X1, X1; VMULPS X9, X1, X1
+	VADDPS expPoly4<>+0(SB), X1, X1; VMULPS X9, X1, X1; VADDPS expPoly5<>+0(SB), X1, X1; VMULPS X9, X9, X8; VMULPS X8, X1, X1
+	VADDPS X9, X1, X1; VADDPS one<>+0(SB), X1, X1; VPADDD expBias<>+0(SB), X7, X7; VPSLLD $0x17, X7, X7; VMULPS X7, X1, X1
+	VANDPS X6, X1, X1; VMOVUPS X3, 1024(AX); VMOVUPS X1, 1040(AX); VMULPS X3, X5, X5; VMULPS X1, X2, X2; VADDPS X2, X5, X2
+	VMOVAPS X4, X1
 
 merged:
-	VMASKMOVPS X1, X0, (DX)
-	VMASKMOVPS X2, X0, (BX)
-	MOVQ       out+0(FP), DX
-	MOVQ       v+48(FP), BX
-	MOVQ       valueDim+88(FP), SI
-	MOVQ       SI, DI
-	SHLQ       $0x02, DI
-	MOVQ       SI, R8
-	SHLQ       $0x02, R8
+	VMASKMOVPS X1, X0, (DX); VMASKMOVPS X2, X0, (BX)
+	MOVQ out+0(FP), DX
+	MOVQ v+48(FP), BX
+	MOVQ valueDim+88(FP), SI
+	MOVQ SI, DI; SHLQ $0x02, DI; MOVQ SI, R8; SHLQ $0x02, R8
 
 	// Values, 24 dimensions at a time.
 values24:
-	CMPQ   SI, $0x18
-	JLT    done24
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
+	CMPQ SI, $0x18; JLT done24; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5; VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7; VXORPS Y8, Y8, Y8; VXORPS Y9, Y9, Y9; VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	MOVQ   n+72(FP), R11
-	MOVQ   BX, R9
-	MOVQ   AX, R10
+	MOVQ n+72(FP), R11
+	MOVQ BX, R9; MOVQ AX, R10
 
 position24:
-	VMOVUPS      (R9), Y12
-	VMOVUPS      32(R9), Y13
-	VMOVUPS      64(R9), Y14
-	VBROADCASTSS (R10), Y15
-	VFMADD231PS  Y12, Y15, Y0
-	VFMADD231PS  Y13, Y15, Y1
-	VFMADD231PS  Y14, Y15, Y2
-	VBROADCASTSS 256(R10), Y15
-	VFMADD231PS  Y12, Y15, Y3
-	VFMADD231PS  Y13, Y15, Y4
-	VFMADD231PS  Y14, Y15, Y5
-	VBROADCASTSS 512(R10), Y15
-	VFMADD231PS  Y12, Y15, Y6
-	VFMADD231PS  Y13, Y15, Y7
-	VFMADD231PS  Y14, Y15, Y8
-	VBROADCASTSS 768(R10), Y15
-	VFMADD231PS  Y12, Y15, Y9
-	VFMADD231PS  Y13, Y15, Y10
-	VFMADD231PS  Y14, Y15, Y11
-	ADDQ         $0x04, R10
-	ADDQ         R8, R9
-	DECQ         R11
-	JNZ          position24
-	MOVQ         DX, R9
-	TESTQ        CX, CX
-	JNZ          store24
-	VBROADCASTSS 1024(AX), Y13
-	VBROADCASTSS 1040(AX), Y14
-	VMULPS       (R9), Y13, Y12
-	VMULPS       Y14, Y0, Y0
-	VADDPS       Y0, Y12, Y0
-	VMULPS       32(R9), Y13, Y12
-	VMULPS       Y14, Y1, Y1
-	VADDPS       Y1, Y12, Y1
-	VMULPS       64(R9), Y13, Y12
-	VMULPS       Y14, Y2, Y2
-	VADDPS       Y2, Y12, Y2
-	VMOVUPS      Y0, (R9)
-	VMOVUPS      Y1, 32(R9)
-	VMOVUPS      Y2, 64(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 1028(AX), Y1
-	VBROADCASTSS 1044(AX), Y2
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y2, Y3, Y3
-	VADDPS       Y3, Y0, Y3
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y2, Y4, Y4
-	VADDPS       Y4, Y0, Y4
-	VMULPS       64(R9), Y1, Y0
-	VMULPS       Y2, Y5, Y5
-	VADDPS       Y5, Y0, Y5
-	VMOVUPS      Y3, (R9)
-	VMOVUPS      Y4, 32(R9)
-	VMOVUPS      Y5, 64(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 1032(AX), Y1
-	VBROADCASTSS 1048(AX), Y2
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y2, Y6, Y6
-	VADDPS       Y6, Y0, Y6
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y2, Y7, Y7
-	VADDPS       Y7, Y0, Y7
-	VMULPS       64(R9), Y1, Y0
-	VMULPS       Y2, Y8, Y8
-	VADDPS       Y8, Y0, Y8
-	VMOVUPS      Y6, (R9)
-	VMOVUPS      Y7, 32(R9)
-	VMOVUPS      Y8, 64(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 1036(AX), Y1
-	VBROADCASTSS 1052(AX), Y2
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y2, Y9, Y9
-	VADDPS       Y9, Y0, Y9
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y2, Y10, Y10
-	VADDPS       Y10, Y0, Y10
-	VMULPS       64(R9), Y1, Y0
-	VMULPS       Y2, Y11, Y11
-	VADDPS       Y11, Y0, Y11
-	VMOVUPS      Y9, (R9)
-	VMOVUPS      Y10, 32(R9)
-	VMOVUPS      Y11, 64(R9)
-	ADDQ         DI, R9
-	JMP          next24
+	VMOVUPS (R9), Y12; VMOVUPS 32(R9), Y13; VMOVUPS 64(R9), Y14; VBROADCASTSS (R10), Y15; VFMADD231PS Y12, Y15, Y0
+	VFMADD231PS Y13, Y15, Y1; VFMADD231PS Y14, Y15, Y2; VBROADCASTSS 256(R10), Y15; VFMADD231PS Y12, Y15, Y3
+	VFMADD231PS Y13, Y15, Y4; VFMADD231PS Y14, Y15, Y5; VBROADCASTSS 512(R10), Y15; VFMADD231PS Y12, Y15, Y6
+	VFMADD231PS Y13, Y15, Y7; VFMADD231PS Y14, Y15, Y8; VBROADCASTSS 768(R10), Y15; VFMADD231PS Y12, Y15, Y9
+	VFMADD231PS Y13, Y15, Y10; VFMADD231PS Y14, Y15, Y11; ADDQ $0x04, R10; ADDQ R8, R9; DECQ R11; JNZ position24; MOVQ DX, R9
+	TESTQ CX, CX; JNZ store24; VBROADCASTSS 1024(AX), Y13; VBROADCASTSS 1040(AX), Y14; VMULPS (R9), Y13, Y12; VMULPS Y14, Y0, Y0
+	VADDPS Y0, Y12, Y0; VMULPS 32(R9), Y13, Y12; VMULPS Y14, Y1, Y1; VADDPS Y1, Y12, Y1; VMULPS 64(R9), Y13, Y12; VMULPS Y14, Y2, Y2
+	VADDPS Y2, Y12, Y2; VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); VMOVUPS Y2, 64(R9); ADDQ DI, R9; VBROADCASTSS 1028(AX), Y1
+	VBROADCASTSS 1044(AX), Y2; VMULPS (R9), Y1, Y0; VMULPS Y2, Y3, Y3; VADDPS Y3, Y0, Y3; VMULPS 32(R9), Y1, Y0; VMULPS Y2, Y4, Y4
+	VADDPS Y4, Y0, Y4; VMULPS 64(R9), Y1, Y0; VMULPS Y2, Y5, Y5; VADDPS Y5, Y0, Y5; VMOVUPS Y3, (R9); VMOVUPS Y4, 32(R9)
+	VMOVUPS Y5, 64(R9); ADDQ DI, R9; VBROADCASTSS 1032(AX), Y1; VBROADCASTSS 1048(AX), Y2; VMULPS (R9), Y1, Y0; VMULPS Y2, Y6, Y6
+	VADDPS Y6, Y0, Y6; VMULPS 32(R9), Y1, Y0; VMULPS Y2, Y7, Y7; VADDPS Y7, Y0, Y7; VMULPS 64(R9), Y1, Y0; VMULPS Y2, Y8, Y8
+	VADDPS Y8, Y0, Y8; VMOVUPS Y6, (R9); VMOVUPS Y7, 32(R9); VMOVUPS Y8, 64(R9); ADDQ DI, R9; VBROADCASTSS 1036(AX), Y1
+	VBROADCASTSS 1052(AX), Y2; VMULPS (R9), Y1, Y0; VMULPS Y2, Y9, Y9; VADDPS Y9, Y0, Y9; VMULPS 32(R9), Y1, Y0; VMULPS Y2, Y10, Y10
+	VADDPS Y10, Y0, Y10; VMULPS 64(R9), Y1, Y0; VMULPS Y2, Y11, Y11; VADDPS Y11, Y0, Y11; VMOVUPS Y9, (R9); VMOVUPS Y10, 32(R9)
+	VMOVUPS Y11, 64(R9); ADDQ DI, R9; JMP next24
 
 store24:
-	VMOVUPS Y0, (R9)
-	VMOVUPS Y1, 32(R9)
-	VMOVUPS Y2, 64(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y3, (R9)
-	VMOVUPS Y4, 32(R9)
-	VMOVUPS Y5, 64(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y6, (R9)
-	VMOVUPS Y7, 32(R9)
-	VMOVUPS Y8, 64(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y9, (R9)
-	VMOVUPS Y10, 32(R9)
-	VMOVUPS Y11, 64(R9)
-	ADDQ    DI, R9
+	VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); VMOVUPS Y2, 64(R9); ADDQ DI, R9; VMOVUPS Y3, (R9); VMOVUPS Y4, 32(R9); VMOVUPS Y5, 64(R9)
+	ADDQ DI, R9; VMOVUPS Y6, (R9); VMOVUPS Y7, 32(R9); VMOVUPS Y8, 64(R9); ADDQ DI, R9; VMOVUPS Y9, (R9); VMOVUPS Y10, 32(R9)
+	VMOVUPS Y11, 64(R9); ADDQ DI, R9
 
 next24:
-	ADDQ $0x00000060, DX
-	ADDQ $0x00000060, BX
-	SUBQ $0x18, SI
-	JMP  values24
+	ADDQ $0x00000060, DX; ADDQ $0x00000060, BX; SUBQ $0x18, SI; JMP values24
 
 done24:
 	// Values, 16 dimensions at a time.
 values16:
-	CMPQ   SI, $0x10
-	JLT    done16
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	MOVQ   n+72(FP), R11
-	MOVQ   BX, R9
-	MOVQ   AX, R10
+	CMPQ SI, $0x10; JLT done16; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5; VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7
+	MOVQ n+72(FP), R11
+	MOVQ BX, R9; MOVQ AX, R10
 
 position16:
-	VMOVUPS      (R9), Y8
-	VMOVUPS      32(R9), Y9
-	VBROADCASTSS (R10), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 256(R10), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 512(R10), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 768(R10), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         $0x04, R10
-	ADDQ         R8, R9
-	DECQ         R11
-	JNZ          position16
-	MOVQ         DX, R9
-	TESTQ        CX, CX
-	JNZ          store16
-	VBROADCASTSS 1024(AX), Y9
-	VBROADCASTSS 1040(AX), Y10
-	VMULPS       (R9), Y9, Y8
-	VMULPS       Y10, Y0, Y0
-	VADDPS       Y0, Y8, Y0
-	VMULPS       32(R9), Y9, Y8
-	VMULPS       Y10, Y1, Y1
-	VADDPS       Y1, Y8, Y1
-	VMOVUPS      Y0, (R9)
-	VMOVUPS      Y1, 32(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 1028(AX), Y1
-	VBROADCASTSS 1044(AX), Y8
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y8, Y2, Y2
-	VADDPS       Y2, Y0, Y2
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y8, Y3, Y3
-	VADDPS       Y3, Y0, Y3
-	VMOVUPS      Y2, (R9)
-	VMOVUPS      Y3, 32(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 1032(AX), Y1
-	VBROADCASTSS 1048(AX), Y2
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y2, Y4, Y4
-	VADDPS       Y4, Y0, Y4
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y2, Y5, Y5
-	VADDPS       Y5, Y0, Y5
-	VMOVUPS      Y4, (R9)
-	VMOVUPS      Y5, 32(R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 1036(AX), Y1
-	VBROADCASTSS 1052(AX), Y2
-	VMULPS       (R9), Y1, Y0
-	VMULPS       Y2, Y6, Y6
-	VADDPS       Y6, Y0, Y6
-	VMULPS       32(R9), Y1, Y0
-	VMULPS       Y2, Y7, Y7
-	VADDPS       Y7, Y0, Y7
-	VMOVUPS      Y6, (R9)
-	VMOVUPS      Y7, 32(R9)
-	ADDQ         DI, R9
-	JMP          next16
+	VMOVUPS (R9), Y8; VMOVUPS 32(R9), Y9; VBROADCASTSS (R10), Y10; VFMADD231PS Y8, Y10, Y0; VFMADD231PS Y9, Y10, Y1
+	VBROADCASTSS 256(R10), Y10; VFMADD231PS Y8, Y10, Y2; VFMADD231PS Y9, Y10, Y3; VBROADCASTSS 512(R10), Y10
+	VFMADD231PS Y8, Y10, Y4; VFMADD231PS Y9, Y10, Y5; VBROADCASTSS 768(R10), Y10; VFMADD231PS Y8, Y10, Y6; VFMADD231PS Y9, Y10, Y7
+	ADDQ $0x04, R10; ADDQ R8, R9; DECQ R11; JNZ position16; MOVQ DX, R9; TESTQ CX, CX; JNZ store16; VBROADCASTSS 1024(AX), Y9
+	VBROADCASTSS 1040(AX), Y10; VMULPS (R9), Y9, Y8; VMULPS Y10, Y0, Y0; VADDPS Y0, Y8, Y0; VMULPS 32(R9), Y9, Y8
+	VMULPS Y10, Y1, Y1; VADDPS Y1, Y8, Y1; VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); ADDQ DI, R9; VBROADCASTSS 1028(AX), Y1
+	VBROADCASTSS 1044(AX), Y8; VMULPS (R9), Y1, Y0; VMULPS Y8, Y2, Y2; VADDPS Y2, Y0, Y2; VMULPS 32(R9), Y1, Y0; VMULPS Y8, Y3, Y3
+	VADDPS Y3, Y0, Y3; VMOVUPS Y2, (R9); VMOVUPS Y3, 32(R9); ADDQ DI, R9; VBROADCASTSS 1032(AX), Y1; VBROADCASTSS 1048(AX), Y2
+	VMULPS (R9), Y1, Y0; VMULPS Y2, Y4, Y4; VADDPS Y4, Y0, Y4; VMULPS 32(R9), Y1, Y0; VMULPS Y2, Y5, Y5; VADDPS Y5, Y0, Y5
+	VMOVUPS Y4, (R9); VMOVUPS Y5, 32(R9); ADDQ DI, R9; VBROADCASTSS 1036(AX), Y1; VBROADCASTSS 1052(AX), Y2; VMULPS (R9), Y1, Y0
+	VMULPS Y2, Y6, Y6; VADDPS Y6, Y0, Y6; VMULPS 32(R9), Y1, Y0; VMULPS Y2, Y7, Y7; VADDPS Y7, Y0, Y7; VMOVUPS Y6, (R9)
+	VMOVUPS Y7, 32(R9); ADDQ DI, R9; JMP next16
 
 store16:
-	VMOVUPS Y0, (R9)
-	VMOVUPS Y1, 32(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y2, (R9)
-	VMOVUPS Y3, 32(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y4, (R9)
-	VMOVUPS Y5, 32(R9)
-	ADDQ    DI, R9
-	VMOVUPS Y6, (R9)
-	VMOVUPS Y7, 32(R9)
-	ADDQ    DI, R9
+	VMOVUPS Y0, (R9); VMOVUPS Y1, 32(R9); ADDQ DI, R9; VMOVUPS Y2, (R9); VMOVUPS Y3, 32(R9); ADDQ DI, R9; VMOVUPS Y4, (R9)
+	VMOVUPS Y5, 32(R9); ADDQ DI, R9; VMOVUPS Y6, (R9); VMOVUPS Y7, 32(R9); ADDQ DI, R9
 
 next16:
-	ADDQ $0x00000040, DX
-	ADDQ $0x00000040, BX
-	SUBQ $0x10, SI
-	JMP  values16
+	ADDQ $0x00000040, DX; ADDQ $0x00000040, BX; SUBQ $0x10, SI; JMP values16
 
 done16:
 	// Values, 8 dimensions at a time.
 values8:
-	CMPQ   SI, $0x08
-	JLT    done8
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	MOVQ   n+72(FP), R11
-	MOVQ   BX, R9
-	MOVQ   AX, R10
+	CMPQ SI, $0x08; JLT done8; VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3
+	MOVQ n+72(FP), R11
+	MOVQ BX, R9; MOVQ AX, R10
 
 position8:
-	VMOVUPS      (R9), Y4
-	VBROADCASTSS (R10), Y5
-	VFMADD231PS  Y4, Y5, Y0
-	VBROADCASTSS 256(R10), Y5
-	VFMADD231PS  Y4, Y5, Y1
-	VBROADCASTSS 512(R10), Y5
-	VFMADD231PS  Y4, Y5, Y2
-	VBROADCASTSS 768(R10), Y5
-	VFMADD231PS  Y4, Y5, Y3
-	ADDQ         $0x04, R10
-	ADDQ         R8, R9
-	DECQ         R11
-	JNZ          position8
-	MOVQ         DX, R9
-	TESTQ        CX, CX
-	JNZ          store8
-	VBROADCASTSS 1024(AX), Y4
-	VBROADCASTSS 1040(AX), Y5
-	VMULPS       (R9), Y4, Y4
-	VMULPS       Y5, Y0, Y0
-	VADDPS       Y0, Y4, Y0
-	VMOVUPS      Y0, (R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 1028(AX), Y0
-	VBROADCASTSS 1044(AX), Y4
-	VMULPS       (R9), Y0, Y0
-	VMULPS       Y4, Y1, Y1
-	VADDPS       Y1, Y0, Y1
-	VMOVUPS      Y1, (R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 1032(AX), Y0
-	VBROADCASTSS 1048(AX), Y1
-	VMULPS       (R9), Y0, Y0
-	VMULPS       Y1, Y2, Y2
-	VADDPS       Y2, Y0, Y2
-	VMOVUPS      Y2, (R9)
-	ADDQ         DI, R9
-	VBROADCASTSS 1036(AX), Y0
-	VBROADCASTSS 1052(AX), Y1
-	VMULPS       (R9), Y0, Y0
-	VMULPS       Y1, Y3, Y3
-	VADDPS       Y3, Y0, Y3
-	VMOVUPS      Y3, (R9)
-	ADDQ         DI, R9
-	JMP          next8
+	VMOVUPS (R9), Y4; VBROADCASTSS (R10), Y5; VFMADD231PS Y4, Y5, Y0; VBROADCASTSS 256(R10), Y5; VFMADD231PS Y4, Y5, Y1
+	VBROADCASTSS 512(R10), Y5; VFMADD231PS Y4, Y5, Y2; VBROADCASTSS 768(R10), Y5; VFMADD231PS Y4, Y5, Y3; ADDQ $0x04, R10
+	ADDQ R8, R9; DECQ R11; JNZ position8; MOVQ DX, R9; TESTQ CX, CX; JNZ store8; VBROADCASTSS 1024(AX), Y4
+	VBROADCASTSS 1040(AX), Y5; VMULPS (R9), Y4, Y4; VMULPS Y5, Y0, Y0; VADDPS Y0, Y4, Y0; VMOVUPS Y0, (R9); ADDQ DI, R9
+	VBROADCASTSS 1028(AX), Y0; VBROADCASTSS 1044(AX), Y4; VMULPS (R9), Y0, Y0; VMULPS Y4, Y1, Y1; VADDPS Y1, Y0, Y1
+	VMOVUPS Y1, (R9); ADDQ DI, R9; VBROADCASTSS 1032(AX), Y0; VBROADCASTSS 1048(AX), Y1; VMULPS (R9), Y0, Y0; VMULPS Y1, Y2, Y2
+	VADDPS Y2, Y0, Y2; VMOVUPS Y2, (R9); ADDQ DI, R9; VBROADCASTSS 1036(AX), Y0; VBROADCASTSS 1052(AX), Y1; VMULPS (R9), Y0, Y0
+	VMULPS Y1, Y3, Y3; VADDPS Y3, Y0, Y3; VMOVUPS Y3, (R9); ADDQ DI, R9; JMP next8
 
 store8:
-	VMOVUPS Y0, (R9)
-	ADDQ    DI, R9
-	VMOVUPS Y1, (R9)
-	ADDQ    DI, R9
-	VMOVUPS Y2, (R9)
-	ADDQ    DI, R9
-	VMOVUPS Y3, (R9)
-	ADDQ    DI, R9
+	VMOVUPS Y0, (R9); ADDQ DI, R9; VMOVUPS Y1, (R9); ADDQ DI, R9; VMOVUPS Y2, (R9); ADDQ DI, R9; VMOVUPS Y3, (R9); ADDQ DI, R9
 
 next8:
-	ADDQ $0x00000020, DX
-	ADDQ $0x00000020, BX
-	SUBQ $0x08, SI
-	JMP  values8
+	ADDQ $0x00000020, DX; ADDQ $0x00000020, BX; SUBQ $0x08, SI; JMP values8
 
 done8:
 	VZEROUPPER
@@ -9724,19 +2656,12 @@ done8:
 // Requires: AVX
 TEXT ·divideAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS by+16(FP), Y0
-	MOVQ         dst+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         n+24(FP), DX
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+24(FP), DX
 
 loop:
-	VMOVUPS (CX), Y1
-	VDIVPS  Y0, Y1, Y1
-	VMOVUPS Y1, (AX)
-	ADDQ    $0x20, AX
-	ADDQ    $0x20, CX
-	SUBQ    $0x08, DX
-	JNZ     loop
-	VZEROUPPER
+	VMOVUPS (CX), Y1; VDIVPS Y0, Y1, Y1; VMOVUPS Y1, (AX); ADDQ $0x20, AX; ADDQ $0x20, CX; SUBQ $0x08, DX; JNZ loop; VZEROUPPER
 	RET
 
 // func decodeHalvesAVX2(dst *float32, x *uint16, n int)
@@ -9747,13 +2672,7 @@ TEXT ·decodeHalvesAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 
 loop:
-	VCVTPH2PS (CX), Y0
-	VMOVUPS   Y0, (AX)
-	ADDQ      $0x20, AX
-	ADDQ      $0x10, CX
-	SUBQ      $0x08, DX
-	JNZ       loop
-	VZEROUPPER
+	VCVTPH2PS (CX), Y0; VMOVUPS Y0, (AX); ADDQ $0x20, AX; ADDQ $0x10, CX; SUBQ $0x08, DX; JNZ loop; VZEROUPPER
 	RET
 
 // func encodeHalvesAVX2(dst *uint16, x *float32, n int)
@@ -9764,58 +2683,35 @@ TEXT ·encodeHalvesAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 
 loop:
-	VMOVUPS   (CX), Y0
-	VCVTPS2PH $0x00, Y0, (AX)
-	ADDQ      $0x10, AX
-	ADDQ      $0x20, CX
-	SUBQ      $0x08, DX
-	JNZ       loop
-	VZEROUPPER
+	VMOVUPS (CX), Y0; VCVTPS2PH $0x00, Y0, (AX); ADDQ $0x10, AX; ADDQ $0x20, CX; SUBQ $0x08, DX; JNZ loop; VZEROUPPER
 	RET
 
 // func dotLanesAVX2(acc *[16]float32, w *float32, x *float32, n int)
 // Requires: AVX, FMA3
 TEXT ·dotLanesAVX2(SB), NOSPLIT, $0-32
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	MOVQ   acc+0(FP), AX
-	MOVQ   w+8(FP), CX
-	MOVQ   x+16(FP), DX
-	MOVQ   n+24(FP), BX
+	VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1
+	MOVQ acc+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ n+24(FP), BX
 
 loop:
-	VMOVUPS     (CX), Y2
-	VFMADD231PS (DX), Y2, Y0
-	VMOVUPS     32(CX), Y2
-	VFMADD231PS 32(DX), Y2, Y1
-	ADDQ        $0x40, CX
-	ADDQ        $0x40, DX
-	SUBQ        $0x10, BX
-	JNZ         loop
-	VMOVUPS     Y0, (AX)
-	VMOVUPS     Y1, 32(AX)
-	VZEROUPPER
+	VMOVUPS (CX), Y2; VFMADD231PS (DX), Y2, Y0; VMOVUPS 32(CX), Y2; VFMADD231PS 32(DX), Y2, Y1; ADDQ $0x40, CX; ADDQ $0x40, DX
+	SUBQ $0x10, BX; JNZ loop; VMOVUPS Y0, (AX); VMOVUPS Y1, 32(AX); VZEROUPPER
 	RET
 
 // func scaleAVX2(dst *float32, x *float32, weight *float32, scale float32, n int)
 // Requires: AVX
 TEXT ·scaleAVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSS scale+24(FP), Y0
-	MOVQ         dst+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         weight+16(FP), DX
-	MOVQ         n+32(FP), BX
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ weight+16(FP), DX
+	MOVQ n+32(FP), BX
 
 loop:
-	VMULPS  (CX), Y0, Y1
-	VMULPS  (DX), Y1, Y1
-	VMOVUPS Y1, (AX)
-	ADDQ    $0x20, AX
-	ADDQ    $0x20, CX
-	ADDQ    $0x20, DX
-	SUBQ    $0x08, BX
-	JNZ     loop
-	VZEROUPPER
+	VMULPS (CX), Y0, Y1; VMULPS (DX), Y1, Y1; VMOVUPS Y1, (AX); ADDQ $0x20, AX; ADDQ $0x20, CX; ADDQ $0x20, DX; SUBQ $0x08, BX
+	JNZ loop; VZEROUPPER
 	RET
 
 DATA signBit<>+0(SB)/4, $0x80000000
@@ -9836,45 +2732,15 @@ TEXT ·swiGLUAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 
 loop:
-	VMOVUPS   (AX), Y0
-	VXORPS    signBit<>+0(SB), Y0, Y1
-	VCMPPS    $0x1e, expHigh<>+0(SB), Y1, Y2
-	VCMPPS    $0x15, expLow<>+0(SB), Y1, Y3
-	VMULPS    expLog2E<>+0(SB), Y1, Y4
-	VADDPS    expMagic<>+0(SB), Y4, Y4
-	VSUBPS    expMagic<>+0(SB), Y4, Y5
-	VMULPS    expLn2High<>+0(SB), Y5, Y6
-	VSUBPS    Y6, Y1, Y6
-	VMULPS    expLn2Low<>+0(SB), Y5, Y5
-	VSUBPS    Y5, Y6, Y6
-	VMULPS    expPoly0<>+0(SB), Y6, Y1
-	VADDPS    expPoly1<>+0(SB), Y1, Y1
-	VMULPS    Y6, Y1, Y1
-	VADDPS    expPoly2<>+0(SB), Y1, Y1
-	VMULPS    Y6, Y1, Y1
-	VADDPS    expPoly3<>+0(SB), Y1, Y1
-	VMULPS    Y6, Y1, Y1
-	VADDPS    expPoly4<>+0(SB), Y1, Y1
-	VMULPS    Y6, Y1, Y1
-	VADDPS    expPoly5<>+0(SB), Y1, Y1
-	VMULPS    Y6, Y6, Y5
-	VMULPS    Y5, Y1, Y1
-	VADDPS    Y6, Y1, Y1
-	VADDPS    one<>+0(SB), Y1, Y1
-	VPADDD    expBias<>+0(SB), Y4, Y4
-	VPSLLD    $0x17, Y4, Y4
-	VMULPS    Y4, Y1, Y1
-	VANDPS    Y3, Y1, Y1
-	VBLENDVPS Y2, infinity<>+0(SB), Y1, Y1
-	VADDPS    one<>+0(SB), Y1, Y1
-	VDIVPS    Y1, Y0, Y0
-	VMULPS    (CX), Y0, Y0
-	VMOVUPS   Y0, (AX)
-	ADDQ      $0x20, AX
-	ADDQ      $0x20, CX
-	SUBQ      $0x08, DX
-	JNZ       loop
-	VZEROUPPER
+	VMOVUPS (AX), Y0; VXORPS signBit<>+0(SB), Y0, Y1; VCMPPS $0x1e, expHigh<>+0(SB), Y1, Y2; VCMPPS $0x15, expLow<>+0(SB), Y1, Y3
+	VMULPS expLog2E<>+0(SB), Y1, Y4; VADDPS expMagic<>+0(SB), Y4, Y4; VSUBPS expMagic<>+0(SB), Y4, Y5
+	VMULPS expLn2High<>+0(SB), Y5, Y6; VSUBPS Y6, Y1, Y6; VMULPS expLn2Low<>+0(SB), Y5, Y5; VSUBPS Y5, Y6, Y6
+	VMULPS expPoly0<>+0(SB), Y6, Y1; VADDPS expPoly1<>+0(SB), Y1, Y1; VMULPS Y6, Y1, Y1; VADDPS expPoly2<>+0(SB), Y1, Y1
+	VMULPS Y6, Y1, Y1; VADDPS expPoly3<>+0(SB), Y1, Y1; VMULPS Y6, Y1, Y1; VADDPS expPoly4<>+0(SB), Y1, Y1; VMULPS Y6, Y1, Y1
+	VADDPS expPoly5<>+0(SB), Y1, Y1; VMULPS Y6, Y6, Y5; VMULPS Y5, Y1, Y1; VADDPS Y6, Y1, Y1; VADDPS one<>+0(SB), Y1, Y1
+	VPADDD expBias<>+0(SB), Y4, Y4; VPSLLD $0x17, Y4, Y4; VMULPS Y4, Y1, Y1; VANDPS Y3, Y1, Y1
+	VBLENDVPS Y2, infinity<>+0(SB), Y1, Y1; VADDPS one<>+0(SB), Y1, Y1; VDIVPS Y1, Y0, Y0; VMULPS (CX), Y0, Y0; VMOVUPS Y0, (AX)
+	ADDQ $0x20, AX; ADDQ $0x20, CX; SUBQ $0x08, DX; JNZ loop; VZEROUPPER
 	RET
 
 // func addAVX2(acc *float32, x *float32, n int)
@@ -9885,30 +2751,18 @@ TEXT ·addAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 
 loop:
-	VMOVUPS (AX), Y0
-	VADDPS  (CX), Y0, Y0
-	VMOVUPS Y0, (AX)
-	ADDQ    $0x20, AX
-	ADDQ    $0x20, CX
-	SUBQ    $0x08, DX
-	JNZ     loop
-	VZEROUPPER
+	VMOVUPS (AX), Y0; VADDPS (CX), Y0, Y0; VMOVUPS Y0, (AX); ADDQ $0x20, AX; ADDQ $0x20, CX; SUBQ $0x08, DX; JNZ loop; VZEROUPPER
 	RET
 
 // func multiplyAVX2(x *float32, by float32, n int)
 // Requires: AVX
 TEXT ·multiplyAVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSS by+8(FP), Y0
-	MOVQ         x+0(FP), AX
-	MOVQ         n+16(FP), CX
+	MOVQ x+0(FP), AX
+	MOVQ n+16(FP), CX
 
 loop:
-	VMULPS  (AX), Y0, Y1
-	VMOVUPS Y1, (AX)
-	ADDQ    $0x20, AX
-	SUBQ    $0x08, CX
-	JNZ     loop
-	VZEROUPPER
+	VMULPS (AX), Y0, Y1; VMOVUPS Y1, (AX); ADDQ $0x20, AX; SUBQ $0x08, CX; JNZ loop; VZEROUPPER
 	RET
 
 // func mergeAVX2(acc *float32, b *float32, x float32, y float32, n int)
@@ -9916,20 +2770,13 @@ loop:
 TEXT ·mergeAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS x+16(FP), Y0
 	VBROADCASTSS y+20(FP), Y1
-	MOVQ         acc+0(FP), AX
-	MOVQ         b+8(FP), CX
-	MOVQ         n+24(FP), DX
+	MOVQ acc+0(FP), AX
+	MOVQ b+8(FP), CX
+	MOVQ n+24(FP), DX
 
 loop:
-	VMULPS  (AX), Y0, Y2
-	VMULPS  (CX), Y1, Y3
-	VADDPS  Y3, Y2, Y2
-	VMOVUPS Y2, (AX)
-	ADDQ    $0x20, AX
-	ADDQ    $0x20, CX
-	SUBQ    $0x08, DX
-	JNZ     loop
-	VZEROUPPER
+	VMULPS (AX), Y0, Y2; VMULPS (CX), Y1, Y3; VADDPS Y3, Y2, Y2; VMOVUPS Y2, (AX); ADDQ $0x20, AX; ADDQ $0x20, CX; SUBQ $0x08, DX
+	JNZ loop; VZEROUPPER
 	RET
 
 // func ropeHalvesAVX2(x *float32, y *float32, cos *float32, sin *float32, n int)
@@ -9942,25 +2789,9 @@ TEXT ·ropeHalvesAVX2(SB), NOSPLIT, $0-40
 	MOVQ n+32(FP), SI
 
 loop:
-	VMOVUPS (AX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (DX), Y2
-	VMOVUPS (BX), Y3
-	VMULPS  Y3, Y0, Y4
-	VMULPS  Y3, Y1, Y3
-	VMULPS  Y2, Y0, Y0
-	VMULPS  Y2, Y1, Y1
-	VSUBPS  Y3, Y0, Y0
-	VADDPS  Y1, Y4, Y1
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, (CX)
-	ADDQ    $0x20, AX
-	ADDQ    $0x20, CX
-	ADDQ    $0x20, DX
-	ADDQ    $0x20, BX
-	SUBQ    $0x08, SI
-	JNZ     loop
-	VZEROUPPER
+	VMOVUPS (AX), Y0; VMOVUPS (CX), Y1; VMOVUPS (DX), Y2; VMOVUPS (BX), Y3; VMULPS Y3, Y0, Y4; VMULPS Y3, Y1, Y3; VMULPS Y2, Y0, Y0
+	VMULPS Y2, Y1, Y1; VSUBPS Y3, Y0, Y0; VADDPS Y1, Y4, Y1; VMOVUPS Y0, (AX); VMOVUPS Y1, (CX); ADDQ $0x20, AX; ADDQ $0x20, CX
+	ADDQ $0x20, DX; ADDQ $0x20, BX; SUBQ $0x08, SI; JNZ loop; VZEROUPPER
 	RET
 
 // func ropeNeighboursAVX2(head *float32, cos *float32, sin *float32, n int)
@@ -9972,41 +2803,21 @@ TEXT ·ropeNeighboursAVX2(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 
 loop:
-	VPMOVZXDQ (CX), Y2
-	VMOVSLDUP Y2, Y2
-	VPMOVZXDQ (DX), Y3
-	VMOVSLDUP Y3, Y3
-	VMOVUPS   (AX), Y0
-	VPERMILPS $0xb1, Y0, Y1
-	VMULPS    Y2, Y0, Y0
-	VMULPS    Y3, Y1, Y1
-	VADDSUBPS Y1, Y0, Y0
-	VMOVUPS   Y0, (AX)
-	ADDQ      $0x20, AX
-	ADDQ      $0x10, CX
-	ADDQ      $0x10, DX
-	SUBQ      $0x04, BX
-	JNZ       loop
-	VZEROUPPER
+	VPMOVZXDQ (CX), Y2; VMOVSLDUP Y2, Y2; VPMOVZXDQ (DX), Y3; VMOVSLDUP Y3, Y3; VMOVUPS (AX), Y0; VPERMILPS $0xb1, Y0, Y1
+	VMULPS Y2, Y0, Y0; VMULPS Y3, Y1, Y1; VADDSUBPS Y1, Y0, Y0; VMOVUPS Y0, (AX); ADDQ $0x20, AX; ADDQ $0x10, CX; ADDQ $0x10, DX
+	SUBQ $0x04, BX; JNZ loop; VZEROUPPER
 	RET
 
 // func skipAVX2(x *float32, limit float32, n int) (left int)
 // Requires: AVX
 TEXT ·skipAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS limit+8(FP), Y0
-	MOVQ         x+0(FP), CX
-	MOVQ         n+16(FP), DX
+	MOVQ x+0(FP), CX
+	MOVQ n+16(FP), DX
 
 loop:
-	VCMPPS    $0x19, (CX), Y0, Y1
-	VCMPPS    $0x19, 32(CX), Y0, Y2
-	VORPS     Y2, Y1, Y1
-	VMOVMSKPS Y1, AX
-	TESTL     AX, AX
-	JNZ       found
-	ADDQ      $0x40, CX
-	SUBQ      $0x10, DX
-	JNZ       loop
+	VCMPPS $0x19, (CX), Y0, Y1; VCMPPS $0x19, 32(CX), Y0, Y2; VORPS Y2, Y1, Y1; VMOVMSKPS Y1, AX; TESTL AX, AX; JNZ found
+	ADDQ $0x40, CX; SUBQ $0x10, DX; JNZ loop
 
 found:
 	MOVQ DX, left+24(FP)

@@ -14,674 +14,269 @@ TEXT ·attendHalvesNEONQ1(SB), NOSPLIT, $0-104
 	// Scores: 64 sums for each query.
 	MOVD q+24(FP), R0
 	MOVD at+32(FP), R1
-	MOVD 0(R1), R2
-	ADD R2, R0, R3
+	MOVD 0(R1), R2; ADD R2, R0, R3
 	MOVD k+40(FP), R5
 	MOVD weights+56(FP), R7
 	MOVD $0x1, R9
 
 scores:
-	MOVD R5, R6
-	MOVD R3, R4
+	MOVD R5, R6; MOVD R3, R4
 	MOVD headDim+80(FP), R8
-	VMOVI $0, V0.B16
-	VMOVI $0, V1.B16
-	VMOVI $0, V2.B16
-	VMOVI $0, V3.B16
-	VMOVI $0, V4.B16
-	VMOVI $0, V5.B16
-	VMOVI $0, V6.B16
-	VMOVI $0, V7.B16
-	VMOVI $0, V8.B16
-	VMOVI $0, V9.B16
-	VMOVI $0, V10.B16
-	VMOVI $0, V11.B16
-	VMOVI $0, V12.B16
-	VMOVI $0, V13.B16
-	VMOVI $0, V14.B16
-	VMOVI $0, V15.B16
+	VMOVI $0, V0.B16; VMOVI $0, V1.B16; VMOVI $0, V2.B16; VMOVI $0, V3.B16; VMOVI $0, V4.B16; VMOVI $0, V5.B16; VMOVI $0, V6.B16
+	VMOVI $0, V7.B16; VMOVI $0, V8.B16; VMOVI $0, V9.B16; VMOVI $0, V10.B16; VMOVI $0, V11.B16; VMOVI $0, V12.B16; VMOVI $0, V13.B16
+	VMOVI $0, V14.B16; VMOVI $0, V15.B16
 
 score:
-	FMOVS 0(R4), F19
-	FMOVQ 0(R6), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f931200 // fmla v0.4s, v16.4s, v19.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f931221 // fmla v1.4s, v17.4s, v19.s[0]
-	FMOVQ 16(R6), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f931202 // fmla v2.4s, v16.4s, v19.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f931223 // fmla v3.4s, v17.4s, v19.s[0]
-	FMOVQ 32(R6), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f931204 // fmla v4.4s, v16.4s, v19.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f931225 // fmla v5.4s, v17.4s, v19.s[0]
-	FMOVQ 48(R6), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f931206 // fmla v6.4s, v16.4s, v19.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f931227 // fmla v7.4s, v17.4s, v19.s[0]
-	FMOVQ 64(R6), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f931208 // fmla v8.4s, v16.4s, v19.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f931229 // fmla v9.4s, v17.4s, v19.s[0]
-	FMOVQ 80(R6), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f93120a // fmla v10.4s, v16.4s, v19.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f93122b // fmla v11.4s, v17.4s, v19.s[0]
-	FMOVQ 96(R6), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f93120c // fmla v12.4s, v16.4s, v19.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f93122d // fmla v13.4s, v17.4s, v19.s[0]
-	FMOVQ 112(R6), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f93120e // fmla v14.4s, v16.4s, v19.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f93122f // fmla v15.4s, v17.4s, v19.s[0]
-	ADD $4, R4, R4
-	ADD $128, R6, R6
-	SUBS $1, R8, R8
-	BNE score
-	FMOVQ F0, 0(R7)
-	FMOVQ F1, 16(R7)
-	FMOVQ F2, 32(R7)
-	FMOVQ F3, 48(R7)
-	FMOVQ F4, 64(R7)
-	FMOVQ F5, 80(R7)
-	FMOVQ F6, 96(R7)
-	FMOVQ F7, 112(R7)
-	FMOVQ F8, 128(R7)
-	FMOVQ F9, 144(R7)
-	FMOVQ F10, 160(R7)
-	FMOVQ F11, 176(R7)
-	FMOVQ F12, 192(R7)
-	FMOVQ F13, 208(R7)
-	FMOVQ F14, 224(R7)
-	FMOVQ F15, 240(R7)
-	ADD $256, R7, R7
-	ADD $128, R5, R5
-	SUBS $1, R9, R9
-	BNE scores
+	FMOVS 0(R4), F19; FMOVQ 0(R6), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f931200 /* fmla v0.4s, v16.4s, v19.s[0] */; WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */
+	WORD $0x4f931221 /* fmla v1.4s, v17.4s, v19.s[0] */; FMOVQ 16(R6), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f931202 /* fmla v2.4s, v16.4s, v19.s[0] */; WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */
+	WORD $0x4f931223 /* fmla v3.4s, v17.4s, v19.s[0] */; FMOVQ 32(R6), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f931204 /* fmla v4.4s, v16.4s, v19.s[0] */; WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */
+	WORD $0x4f931225 /* fmla v5.4s, v17.4s, v19.s[0] */; FMOVQ 48(R6), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f931206 /* fmla v6.4s, v16.4s, v19.s[0] */; WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */
+	WORD $0x4f931227 /* fmla v7.4s, v17.4s, v19.s[0] */; FMOVQ 64(R6), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f931208 /* fmla v8.4s, v16.4s, v19.s[0] */; WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */
+	WORD $0x4f931229 /* fmla v9.4s, v17.4s, v19.s[0] */; FMOVQ 80(R6), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f93120a /* fmla v10.4s, v16.4s, v19.s[0] */; WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */
+	WORD $0x4f93122b /* fmla v11.4s, v17.4s, v19.s[0] */; FMOVQ 96(R6), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f93120c /* fmla v12.4s, v16.4s, v19.s[0] */; WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */
+	WORD $0x4f93122d /* fmla v13.4s, v17.4s, v19.s[0] */; FMOVQ 112(R6), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f93120e /* fmla v14.4s, v16.4s, v19.s[0] */; WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */
+	WORD $0x4f93122f /* fmla v15.4s, v17.4s, v19.s[0] */; ADD $4, R4, R4; ADD $128, R6, R6; SUBS $1, R8, R8; BNE score
+	FMOVQ F0, 0(R7); FMOVQ F1, 16(R7); FMOVQ F2, 32(R7); FMOVQ F3, 48(R7); FMOVQ F4, 64(R7); FMOVQ F5, 80(R7); FMOVQ F6, 96(R7)
+	FMOVQ F7, 112(R7); FMOVQ F8, 128(R7); FMOVQ F9, 144(R7); FMOVQ F10, 160(R7); FMOVQ F11, 176(R7); FMOVQ F12, 192(R7)
+	FMOVQ F13, 208(R7); FMOVQ F14, 224(R7); FMOVQ F15, 240(R7); ADD $256, R7, R7; ADD $128, R5, R5; SUBS $1, R9, R9; BNE scores
 	MOVD weights+56(FP), R0
 	MOVD largest+8(FP), R1
 	MOVD sums+16(FP), R2
 	MOVD first+96(FP), R3
 	MOVD n+72(FP), R6
-	MOVD $0xc2ae999a, R9
-	VDUP R9, V0.S4
-	MOVD $0x3fb8aa3b, R9
-	VDUP R9, V1.S4
-	MOVD $0x4b400000, R9
-	VDUP R9, V2.S4
-	MOVD $0x3f318000, R9
-	VDUP R9, V3.S4
-	MOVD $0xb95e8083, R9
-	VDUP R9, V4.S4
-	MOVD $0x3f800000, R9
-	VDUP R9, V5.S4
-	MOVD $0x39506967, R9
-	VDUP R9, V6.S4
-	MOVD $0x3ab743ce, R9
-	VDUP R9, V7.S4
-	MOVD $0x3c088908, R9
-	VDUP R9, V8.S4
-	MOVD $0x3d2aa9c1, R9
-	VDUP R9, V9.S4
-	MOVD $0x3e2aaaaa, R9
-	VDUP R9, V10.S4
-	MOVD $0x3f000000, R9
-	VDUP R9, V11.S4
-	MOVD $0xb4c0007f, R9
-	VDUP R9, V12.S4
-	ADD $256, R0, R4
-	MOVD $0x1, R5
+	MOVD $0xc2ae999a, R9; VDUP R9, V0.S4; MOVD $0x3fb8aa3b, R9; VDUP R9, V1.S4; MOVD $0x4b400000, R9; VDUP R9, V2.S4
+	MOVD $0x3f318000, R9; VDUP R9, V3.S4; MOVD $0xb95e8083, R9; VDUP R9, V4.S4; MOVD $0x3f800000, R9; VDUP R9, V5.S4
+	MOVD $0x39506967, R9; VDUP R9, V6.S4; MOVD $0x3ab743ce, R9; VDUP R9, V7.S4; MOVD $0x3c088908, R9; VDUP R9, V8.S4
+	MOVD $0x3d2aa9c1, R9; VDUP R9, V9.S4; MOVD $0x3e2aaaaa, R9; VDUP R9, V10.S4; MOVD $0x3f000000, R9; VDUP R9, V11.S4
+	MOVD $0xb4c0007f, R9; VDUP R9, V12.S4; ADD $256, R0, R4; MOVD $0x1, R5
 
 softmax:
 
 	// The largest score.
-	MOVD $0xff800000, R9
-	VDUP R9, V21.S4
-	VDUP R6, V22.S4
-	MOVD $indices<>(SB), R9
-	FMOVQ 0(R9), F23
-	MOVD $0x4, R9
-	VDUP R9, V24.S4
-	FMOVS 0(R0), F13
-	VDUP V13.S[0], V16.S4
-	VDUP V13.S[0], V15.S4
-	VDUP V13.S[0], V14.S4
-	VDUP V13.S[0], V13.S4
-	MOVD R0, R7
-	ADD $15, R6, R8
-	LSR $4, R8, R8
+	MOVD $0xff800000, R9; VDUP R9, V21.S4; VDUP R6, V22.S4; MOVD $indices<>(SB), R9; FMOVQ 0(R9), F23; MOVD $0x4, R9
+	VDUP R9, V24.S4; FMOVS 0(R0), F13; VDUP V13.S[0], V16.S4; VDUP V13.S[0], V15.S4; VDUP V13.S[0], V14.S4; VDUP V13.S[0], V13.S4
+	MOVD R0, R7; ADD $15, R6, R8; LSR $4, R8, R8
 
 largest:
-	FMOVQ 0(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 0(R7)
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	FMOVQ 16(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 16(R7)
-	WORD $0x6eaee73a // fcmgt v26.4s, v25.4s, v14.4s
-	VBIT V26.B16, V25.B16, V14.B16
-	FMOVQ 32(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 32(R7)
-	WORD $0x6eafe73a // fcmgt v26.4s, v25.4s, v15.4s
-	VBIT V26.B16, V25.B16, V15.B16
-	FMOVQ 48(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 48(R7)
-	WORD $0x6eb0e73a // fcmgt v26.4s, v25.4s, v16.4s
-	VBIT V26.B16, V25.B16, V16.B16
-	ADD $64, R7, R7
-	SUBS $1, R8, R8
-	BNE largest
-	WORD $0x6eade5da // fcmgt v26.4s, v14.4s, v13.4s
-	VBIT V26.B16, V14.B16, V13.B16
-	WORD $0x6eafe61a // fcmgt v26.4s, v16.4s, v15.4s
-	VBIT V26.B16, V16.B16, V15.B16
-	WORD $0x6eade5fa // fcmgt v26.4s, v15.4s, v13.4s
-	VBIT V26.B16, V15.B16, V13.B16
-	VEXT $8, V13.B16, V13.B16, V25.B16
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	VDUP V13.S[1], V25.S4
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	VDUP V13.S[0], V13.S4
+	FMOVQ 0(R7), F25; WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4
+	VBIF V26.B16, V21.B16, V25.B16; FMOVQ F25, 0(R7); WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */
+	VBIT V26.B16, V25.B16, V13.B16; FMOVQ 16(R7), F25; WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */
+	VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16; FMOVQ F25, 16(R7)
+	WORD $0x6eaee73a /* fcmgt v26.4s, v25.4s, v14.4s */; VBIT V26.B16, V25.B16, V14.B16; FMOVQ 32(R7), F25
+	WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16
+	FMOVQ F25, 32(R7); WORD $0x6eafe73a /* fcmgt v26.4s, v25.4s, v15.4s */; VBIT V26.B16, V25.B16, V15.B16; FMOVQ 48(R7), F25
+	WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16
+	FMOVQ F25, 48(R7); WORD $0x6eb0e73a /* fcmgt v26.4s, v25.4s, v16.4s */; VBIT V26.B16, V25.B16, V16.B16; ADD $64, R7, R7
+	SUBS $1, R8, R8; BNE largest; WORD $0x6eade5da /* fcmgt v26.4s, v14.4s, v13.4s */; VBIT V26.B16, V14.B16, V13.B16
+	WORD $0x6eafe61a /* fcmgt v26.4s, v16.4s, v15.4s */; VBIT V26.B16, V16.B16, V15.B16
+	WORD $0x6eade5fa /* fcmgt v26.4s, v15.4s, v13.4s */; VBIT V26.B16, V15.B16, V13.B16; VEXT $8, V13.B16, V13.B16, V25.B16
+	WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */; VBIT V26.B16, V25.B16, V13.B16; VDUP V13.S[1], V25.S4
+	WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */; VBIT V26.B16, V25.B16, V13.B16; VDUP V13.S[0], V13.S4
 
 	// Weights and their sum.
-	VMOVI $0, V17.B16
-	VMOVI $0, V18.B16
-	VMOVI $0, V19.B16
-	VMOVI $0, V20.B16
-	MOVD R0, R7
-	ADD $15, R6, R8
-	LSR $4, R8, R8
+	VMOVI $0, V17.B16; VMOVI $0, V18.B16; VMOVI $0, V19.B16; VMOVI $0, V20.B16; MOVD R0, R7; ADD $15, R6, R8; LSR $4, R8, R8
 
 weights:
-	FMOVQ 0(R7), F14
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	FMOVQ 16(R7), F15
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVQ F14, 0(R7)
-	WORD $0x4e2ed631 // fadd v17.4s, v17.4s, v14.4s
-	FMOVQ F15, 16(R7)
-	WORD $0x4e2fd652 // fadd v18.4s, v18.4s, v15.4s
-	FMOVQ 32(R7), F14
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	FMOVQ 48(R7), F15
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVQ F14, 32(R7)
-	WORD $0x4e2ed673 // fadd v19.4s, v19.4s, v14.4s
-	FMOVQ F15, 48(R7)
-	WORD $0x4e2fd694 // fadd v20.4s, v20.4s, v15.4s
-	ADD $64, R7, R7
-	SUBS $1, R8, R8
-	BNE weights
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4e34d652 // fadd v18.4s, v18.4s, v20.4s
-	WORD $0x4e32d631 // fadd v17.4s, v17.4s, v18.4s
-	VEXT $8, V17.B16, V17.B16, V14.B16
-	WORD $0x4e2ed631 // fadd v17.4s, v17.4s, v14.4s
-	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVQ 0(R7), F14; WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */; FMOVQ 16(R7), F15
+	WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */; WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */
+	WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */; WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */
+	WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */; WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */
+	WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */; VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4
+	VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4; WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */
+	WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */; WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */
+	WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */; WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */
+	WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */; WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */
+	WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */; WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */
+	WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */; WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */
+	WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */; WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */
+	WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */
+	WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */
+	WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */
+	WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */
+	WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */; WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */
+	WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */; WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */
+	WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */; WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */
+	WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */; WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */
+	WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */; WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */
+	WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */; WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */
+	WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVQ F14, 0(R7); WORD $0x4e2ed631 /* fadd v17.4s, v17.4s, v14.4s */
+	FMOVQ F15, 16(R7); WORD $0x4e2fd652 /* fadd v18.4s, v18.4s, v15.4s */; FMOVQ 32(R7), F14
+	WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */; FMOVQ 48(R7), F15; WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */
+	WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */; WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */
+	WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */; WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */
+	WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */; WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */
+	VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4; VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4
+	WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */; WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */
+	WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */; WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */
+	WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */; WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */
+	WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */; WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */
+	WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */; WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */
+	WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */; WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */
+	WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */; WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */; WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */; WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */; WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */; WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */
+	WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */; WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */
+	WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */; WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */
+	WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */; WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */
+	WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */; WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */
+	WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */; WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */
+	WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */; WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVQ F14, 32(R7)
+	WORD $0x4e2ed673 /* fadd v19.4s, v19.4s, v14.4s */; FMOVQ F15, 48(R7); WORD $0x4e2fd694 /* fadd v20.4s, v20.4s, v15.4s */
+	ADD $64, R7, R7; SUBS $1, R8, R8; BNE weights; WORD $0x4e33d631 /* fadd v17.4s, v17.4s, v19.4s */
+	WORD $0x4e34d652 /* fadd v18.4s, v18.4s, v20.4s */; WORD $0x4e32d631 /* fadd v17.4s, v17.4s, v18.4s */
+	VEXT $8, V17.B16, V17.B16, V14.B16; WORD $0x4e2ed631 /* fadd v17.4s, v17.4s, v14.4s */; WORD $0x7e30da31 /* faddp s17, v17.2s */
 
 	// Merge them with those of former blocks.
-	CBNZ R3, merged
-	FMOVS 0(R1), F14
-	VDUP V13.S[0], V15.S4
-	WORD $0x6eaee5f0 // fcmgt v16.4s, v15.4s, v14.4s
-	VDUP V14.S[0], V13.S4
-	VBIT V16.B16, V15.B16, V13.B16
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVS F14, 0(R4)
-	FMOVS F15, 16(R4)
-	FMOVS 0(R2), F18
-	WORD $0x6e2ede52 // fmul v18.4s, v18.4s, v14.4s
-	WORD $0x6e2fde31 // fmul v17.4s, v17.4s, v15.4s
-	WORD $0x4e31d651 // fadd v17.4s, v18.4s, v17.4s
+	CBNZ R3, merged; FMOVS 0(R1), F14; VDUP V13.S[0], V15.S4; WORD $0x6eaee5f0 /* fcmgt v16.4s, v15.4s, v14.4s */
+	VDUP V14.S[0], V13.S4; VBIT V16.B16, V15.B16, V13.B16; WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */
+	WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */; WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */
+	WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */; WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */
+	WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */; WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */
+	WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */; VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4
+	VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4; WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */
+	WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */; WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */
+	WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */; WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */
+	WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */; WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */
+	WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */; WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */
+	WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */; WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */
+	WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */; WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */
+	WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */
+	WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */
+	WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */
+	WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */
+	WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */; WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */
+	WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */; WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */
+	WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */; WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */
+	WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */; WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */
+	WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */; WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */
+	WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */; WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */
+	WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVS F14, 0(R4); FMOVS F15, 16(R4); FMOVS 0(R2), F18
+	WORD $0x6e2ede52 /* fmul v18.4s, v18.4s, v14.4s */; WORD $0x6e2fde31 /* fmul v17.4s, v17.4s, v15.4s */
+	WORD $0x4e31d651 /* fadd v17.4s, v18.4s, v17.4s */
 
 merged:
-	FMOVS.P F13, 4(R1)
-	FMOVS.P F17, 4(R2)
-	ADD $4, R4, R4
-	ADD $256, R0, R0
-	SUBS $1, R5, R5
-	BNE softmax
+	FMOVS.P F13, 4(R1); FMOVS.P F17, 4(R2); ADD $4, R4, R4; ADD $256, R0, R0; SUBS $1, R5, R5; BNE softmax
 	MOVD out+0(FP), R0
 	MOVD v+48(FP), R1
 	MOVD valueDim+88(FP), R2
 	MOVD weights+56(FP), R3
 	MOVD first+96(FP), R4
-	LSL $2, R2, R5
-	LSL $1, R2, R6
+	LSL $2, R2, R5; LSL $1, R2, R6
 
 	// Values, 64 dimensions at a time.
 
 values64:
-	CMP $64, R2
-	BLT done64
-	MOVD R1, R7
-	MOVD R3, R8
+	CMP $64, R2; BLT done64; MOVD R1, R7; MOVD R3, R8
 	MOVD n+72(FP), R9
-	VMOVI $0, V0.B16
-	VMOVI $0, V1.B16
-	VMOVI $0, V2.B16
-	VMOVI $0, V3.B16
-	VMOVI $0, V4.B16
-	VMOVI $0, V5.B16
-	VMOVI $0, V6.B16
-	VMOVI $0, V7.B16
-	VMOVI $0, V8.B16
-	VMOVI $0, V9.B16
-	VMOVI $0, V10.B16
-	VMOVI $0, V11.B16
-	VMOVI $0, V12.B16
-	VMOVI $0, V13.B16
-	VMOVI $0, V14.B16
-	VMOVI $0, V15.B16
+	VMOVI $0, V0.B16; VMOVI $0, V1.B16; VMOVI $0, V2.B16; VMOVI $0, V3.B16; VMOVI $0, V4.B16; VMOVI $0, V5.B16; VMOVI $0, V6.B16
+	VMOVI $0, V7.B16; VMOVI $0, V8.B16; VMOVI $0, V9.B16; VMOVI $0, V10.B16; VMOVI $0, V11.B16; VMOVI $0, V12.B16; VMOVI $0, V13.B16
+	VMOVI $0, V14.B16; VMOVI $0, V15.B16
 
 position64:
-	FMOVS 0(R8), F19
-	FMOVQ 0(R7), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f931200 // fmla v0.4s, v16.4s, v19.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f931221 // fmla v1.4s, v17.4s, v19.s[0]
-	FMOVQ 16(R7), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f931202 // fmla v2.4s, v16.4s, v19.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f931223 // fmla v3.4s, v17.4s, v19.s[0]
-	FMOVQ 32(R7), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f931204 // fmla v4.4s, v16.4s, v19.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f931225 // fmla v5.4s, v17.4s, v19.s[0]
-	FMOVQ 48(R7), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f931206 // fmla v6.4s, v16.4s, v19.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f931227 // fmla v7.4s, v17.4s, v19.s[0]
-	FMOVQ 64(R7), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f931208 // fmla v8.4s, v16.4s, v19.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f931229 // fmla v9.4s, v17.4s, v19.s[0]
-	FMOVQ 80(R7), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f93120a // fmla v10.4s, v16.4s, v19.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f93122b // fmla v11.4s, v17.4s, v19.s[0]
-	FMOVQ 96(R7), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f93120c // fmla v12.4s, v16.4s, v19.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f93122d // fmla v13.4s, v17.4s, v19.s[0]
-	FMOVQ 112(R7), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f93120e // fmla v14.4s, v16.4s, v19.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f93122f // fmla v15.4s, v17.4s, v19.s[0]
-	ADD $4, R8, R8
-	ADD R6, R7, R7
-	SUBS $1, R9, R9
-	BNE position64
-	MOVD R0, R10
-	CBNZ R4, store64
-	FMOVS 256(R3), F19
-	FMOVS 272(R3), F18
-	FMOVQ 0(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929000 // fmul v0.4s, v0.4s, v18.s[0]
-	WORD $0x4e20d600 // fadd v0.4s, v16.4s, v0.4s
-	FMOVQ 16(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f929021 // fmul v1.4s, v1.4s, v18.s[0]
-	WORD $0x4e21d621 // fadd v1.4s, v17.4s, v1.4s
-	FMOVQ 32(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929042 // fmul v2.4s, v2.4s, v18.s[0]
-	WORD $0x4e22d602 // fadd v2.4s, v16.4s, v2.4s
-	FMOVQ 48(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f929063 // fmul v3.4s, v3.4s, v18.s[0]
-	WORD $0x4e23d623 // fadd v3.4s, v17.4s, v3.4s
-	FMOVQ 64(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929084 // fmul v4.4s, v4.4s, v18.s[0]
-	WORD $0x4e24d604 // fadd v4.4s, v16.4s, v4.4s
-	FMOVQ 80(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9290a5 // fmul v5.4s, v5.4s, v18.s[0]
-	WORD $0x4e25d625 // fadd v5.4s, v17.4s, v5.4s
-	FMOVQ 96(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f9290c6 // fmul v6.4s, v6.4s, v18.s[0]
-	WORD $0x4e26d606 // fadd v6.4s, v16.4s, v6.4s
-	FMOVQ 112(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9290e7 // fmul v7.4s, v7.4s, v18.s[0]
-	WORD $0x4e27d627 // fadd v7.4s, v17.4s, v7.4s
-	FMOVQ 128(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929108 // fmul v8.4s, v8.4s, v18.s[0]
-	WORD $0x4e28d608 // fadd v8.4s, v16.4s, v8.4s
-	FMOVQ 144(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f929129 // fmul v9.4s, v9.4s, v18.s[0]
-	WORD $0x4e29d629 // fadd v9.4s, v17.4s, v9.4s
-	FMOVQ 160(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f92914a // fmul v10.4s, v10.4s, v18.s[0]
-	WORD $0x4e2ad60a // fadd v10.4s, v16.4s, v10.4s
-	FMOVQ 176(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f92916b // fmul v11.4s, v11.4s, v18.s[0]
-	WORD $0x4e2bd62b // fadd v11.4s, v17.4s, v11.4s
-	FMOVQ 192(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f92918c // fmul v12.4s, v12.4s, v18.s[0]
-	WORD $0x4e2cd60c // fadd v12.4s, v16.4s, v12.4s
-	FMOVQ 208(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9291ad // fmul v13.4s, v13.4s, v18.s[0]
-	WORD $0x4e2dd62d // fadd v13.4s, v17.4s, v13.4s
-	FMOVQ 224(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f9291ce // fmul v14.4s, v14.4s, v18.s[0]
-	WORD $0x4e2ed60e // fadd v14.4s, v16.4s, v14.4s
-	FMOVQ 240(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9291ef // fmul v15.4s, v15.4s, v18.s[0]
-	WORD $0x4e2fd62f // fadd v15.4s, v17.4s, v15.4s
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	FMOVQ F4, 64(R10)
-	FMOVQ F5, 80(R10)
-	FMOVQ F6, 96(R10)
-	FMOVQ F7, 112(R10)
-	FMOVQ F8, 128(R10)
-	FMOVQ F9, 144(R10)
-	FMOVQ F10, 160(R10)
-	FMOVQ F11, 176(R10)
-	FMOVQ F12, 192(R10)
-	FMOVQ F13, 208(R10)
-	FMOVQ F14, 224(R10)
-	FMOVQ F15, 240(R10)
-	ADD R5, R10, R10
-	JMP next64
+	FMOVS 0(R8), F19; FMOVQ 0(R7), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f931200 /* fmla v0.4s, v16.4s, v19.s[0] */; WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */
+	WORD $0x4f931221 /* fmla v1.4s, v17.4s, v19.s[0] */; FMOVQ 16(R7), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f931202 /* fmla v2.4s, v16.4s, v19.s[0] */; WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */
+	WORD $0x4f931223 /* fmla v3.4s, v17.4s, v19.s[0] */; FMOVQ 32(R7), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f931204 /* fmla v4.4s, v16.4s, v19.s[0] */; WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */
+	WORD $0x4f931225 /* fmla v5.4s, v17.4s, v19.s[0] */; FMOVQ 48(R7), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f931206 /* fmla v6.4s, v16.4s, v19.s[0] */; WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */
+	WORD $0x4f931227 /* fmla v7.4s, v17.4s, v19.s[0] */; FMOVQ 64(R7), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f931208 /* fmla v8.4s, v16.4s, v19.s[0] */; WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */
+	WORD $0x4f931229 /* fmla v9.4s, v17.4s, v19.s[0] */; FMOVQ 80(R7), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f93120a /* fmla v10.4s, v16.4s, v19.s[0] */; WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */
+	WORD $0x4f93122b /* fmla v11.4s, v17.4s, v19.s[0] */; FMOVQ 96(R7), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f93120c /* fmla v12.4s, v16.4s, v19.s[0] */; WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */
+	WORD $0x4f93122d /* fmla v13.4s, v17.4s, v19.s[0] */; FMOVQ 112(R7), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f93120e /* fmla v14.4s, v16.4s, v19.s[0] */; WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */
+	WORD $0x4f93122f /* fmla v15.4s, v17.4s, v19.s[0] */; ADD $4, R8, R8; ADD R6, R7, R7; SUBS $1, R9, R9; BNE position64
+	MOVD R0, R10; CBNZ R4, store64; FMOVS 256(R3), F19; FMOVS 272(R3), F18; FMOVQ 0(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929000 /* fmul v0.4s, v0.4s, v18.s[0] */
+	WORD $0x4e20d600 /* fadd v0.4s, v16.4s, v0.4s */; FMOVQ 16(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f929021 /* fmul v1.4s, v1.4s, v18.s[0] */; WORD $0x4e21d621 /* fadd v1.4s, v17.4s, v1.4s */; FMOVQ 32(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929042 /* fmul v2.4s, v2.4s, v18.s[0] */
+	WORD $0x4e22d602 /* fadd v2.4s, v16.4s, v2.4s */; FMOVQ 48(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f929063 /* fmul v3.4s, v3.4s, v18.s[0] */; WORD $0x4e23d623 /* fadd v3.4s, v17.4s, v3.4s */; FMOVQ 64(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929084 /* fmul v4.4s, v4.4s, v18.s[0] */
+	WORD $0x4e24d604 /* fadd v4.4s, v16.4s, v4.4s */; FMOVQ 80(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9290a5 /* fmul v5.4s, v5.4s, v18.s[0] */; WORD $0x4e25d625 /* fadd v5.4s, v17.4s, v5.4s */; FMOVQ 96(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f9290c6 /* fmul v6.4s, v6.4s, v18.s[0] */
+	WORD $0x4e26d606 /* fadd v6.4s, v16.4s, v6.4s */; FMOVQ 112(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9290e7 /* fmul v7.4s, v7.4s, v18.s[0] */; WORD $0x4e27d627 /* fadd v7.4s, v17.4s, v7.4s */; FMOVQ 128(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929108 /* fmul v8.4s, v8.4s, v18.s[0] */
+	WORD $0x4e28d608 /* fadd v8.4s, v16.4s, v8.4s */; FMOVQ 144(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f929129 /* fmul v9.4s, v9.4s, v18.s[0] */; WORD $0x4e29d629 /* fadd v9.4s, v17.4s, v9.4s */; FMOVQ 160(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f92914a /* fmul v10.4s, v10.4s, v18.s[0] */
+	WORD $0x4e2ad60a /* fadd v10.4s, v16.4s, v10.4s */; FMOVQ 176(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f92916b /* fmul v11.4s, v11.4s, v18.s[0] */; WORD $0x4e2bd62b /* fadd v11.4s, v17.4s, v11.4s */; FMOVQ 192(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f92918c /* fmul v12.4s, v12.4s, v18.s[0] */
+	WORD $0x4e2cd60c /* fadd v12.4s, v16.4s, v12.4s */; FMOVQ 208(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9291ad /* fmul v13.4s, v13.4s, v18.s[0] */; WORD $0x4e2dd62d /* fadd v13.4s, v17.4s, v13.4s */; FMOVQ 224(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f9291ce /* fmul v14.4s, v14.4s, v18.s[0] */
+	WORD $0x4e2ed60e /* fadd v14.4s, v16.4s, v14.4s */; FMOVQ 240(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9291ef /* fmul v15.4s, v15.4s, v18.s[0] */; WORD $0x4e2fd62f /* fadd v15.4s, v17.4s, v15.4s */; FMOVQ F0, 0(R10)
+	FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); FMOVQ F4, 64(R10); FMOVQ F5, 80(R10); FMOVQ F6, 96(R10)
+	FMOVQ F7, 112(R10); FMOVQ F8, 128(R10); FMOVQ F9, 144(R10); FMOVQ F10, 160(R10); FMOVQ F11, 176(R10); FMOVQ F12, 192(R10)
+	FMOVQ F13, 208(R10); FMOVQ F14, 224(R10); FMOVQ F15, 240(R10); ADD R5, R10, R10; JMP next64
 
 store64:
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	FMOVQ F4, 64(R10)
-	FMOVQ F5, 80(R10)
-	FMOVQ F6, 96(R10)
-	FMOVQ F7, 112(R10)
-	FMOVQ F8, 128(R10)
-	FMOVQ F9, 144(R10)
-	FMOVQ F10, 160(R10)
-	FMOVQ F11, 176(R10)
-	FMOVQ F12, 192(R10)
-	FMOVQ F13, 208(R10)
-	FMOVQ F14, 224(R10)
-	FMOVQ F15, 240(R10)
-	ADD R5, R10, R10
+	FMOVQ F0, 0(R10); FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); FMOVQ F4, 64(R10); FMOVQ F5, 80(R10)
+	FMOVQ F6, 96(R10); FMOVQ F7, 112(R10); FMOVQ F8, 128(R10); FMOVQ F9, 144(R10); FMOVQ F10, 160(R10); FMOVQ F11, 176(R10)
+	FMOVQ F12, 192(R10); FMOVQ F13, 208(R10); FMOVQ F14, 224(R10); FMOVQ F15, 240(R10); ADD R5, R10, R10
 
 next64:
-	ADD $256, R0, R0
-	ADD $128, R1, R1
-	SUB $64, R2, R2
-	JMP values64
+	ADD $256, R0, R0; ADD $128, R1, R1; SUB $64, R2, R2; JMP values64
 
 done64:
 
 	// Values, 16 dimensions at a time.
 
 values16:
-	CMP $16, R2
-	BLT done16
-	MOVD R1, R7
-	MOVD R3, R8
+	CMP $16, R2; BLT done16; MOVD R1, R7; MOVD R3, R8
 	MOVD n+72(FP), R9
-	VMOVI $0, V0.B16
-	VMOVI $0, V1.B16
-	VMOVI $0, V2.B16
-	VMOVI $0, V3.B16
+	VMOVI $0, V0.B16; VMOVI $0, V1.B16; VMOVI $0, V2.B16; VMOVI $0, V3.B16
 
 position16:
-	FMOVS 0(R8), F7
-	FMOVQ 0(R7), F6
-	WORD $0x0e2178c4 // fcvtl v4.4s, v6.4h
-	WORD $0x4f871080 // fmla v0.4s, v4.4s, v7.s[0]
-	WORD $0x4e2178c5 // fcvtl2 v5.4s, v6.8h
-	WORD $0x4f8710a1 // fmla v1.4s, v5.4s, v7.s[0]
-	FMOVQ 16(R7), F6
-	WORD $0x0e2178c4 // fcvtl v4.4s, v6.4h
-	WORD $0x4f871082 // fmla v2.4s, v4.4s, v7.s[0]
-	WORD $0x4e2178c5 // fcvtl2 v5.4s, v6.8h
-	WORD $0x4f8710a3 // fmla v3.4s, v5.4s, v7.s[0]
-	ADD $4, R8, R8
-	ADD R6, R7, R7
-	SUBS $1, R9, R9
-	BNE position16
-	MOVD R0, R10
-	CBNZ R4, store16
-	FMOVS 256(R3), F7
-	FMOVS 272(R3), F6
-	FMOVQ 0(R10), F4
-	WORD $0x4f879084 // fmul v4.4s, v4.4s, v7.s[0]
-	WORD $0x4f869000 // fmul v0.4s, v0.4s, v6.s[0]
-	WORD $0x4e20d480 // fadd v0.4s, v4.4s, v0.4s
-	FMOVQ 16(R10), F5
-	WORD $0x4f8790a5 // fmul v5.4s, v5.4s, v7.s[0]
-	WORD $0x4f869021 // fmul v1.4s, v1.4s, v6.s[0]
-	WORD $0x4e21d4a1 // fadd v1.4s, v5.4s, v1.4s
-	FMOVQ 32(R10), F4
-	WORD $0x4f879084 // fmul v4.4s, v4.4s, v7.s[0]
-	WORD $0x4f869042 // fmul v2.4s, v2.4s, v6.s[0]
-	WORD $0x4e22d482 // fadd v2.4s, v4.4s, v2.4s
-	FMOVQ 48(R10), F5
-	WORD $0x4f8790a5 // fmul v5.4s, v5.4s, v7.s[0]
-	WORD $0x4f869063 // fmul v3.4s, v3.4s, v6.s[0]
-	WORD $0x4e23d4a3 // fadd v3.4s, v5.4s, v3.4s
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	ADD R5, R10, R10
-	JMP next16
+	FMOVS 0(R8), F7; FMOVQ 0(R7), F6; WORD $0x0e2178c4 /* fcvtl v4.4s, v6.4h */; WORD $0x4f871080 /* fmla v0.4s, v4.4s, v7.s[0] */
+	WORD $0x4e2178c5 /* fcvtl2 v5.4s, v6.8h */; WORD $0x4f8710a1 /* fmla v1.4s, v5.4s, v7.s[0] */; FMOVQ 16(R7), F6
+	WORD $0x0e2178c4 /* fcvtl v4.4s, v6.4h */; WORD $0x4f871082 /* fmla v2.4s, v4.4s, v7.s[0] */
+	WORD $0x4e2178c5 /* fcvtl2 v5.4s, v6.8h */; WORD $0x4f8710a3 /* fmla v3.4s, v5.4s, v7.s[0] */; ADD $4, R8, R8; ADD R6, R7, R7
+	SUBS $1, R9, R9; BNE position16; MOVD R0, R10; CBNZ R4, store16; FMOVS 256(R3), F7; FMOVS 272(R3), F6; FMOVQ 0(R10), F4
+	WORD $0x4f879084 /* fmul v4.4s, v4.4s, v7.s[0] */; WORD $0x4f869000 /* fmul v0.4s, v0.4s, v6.s[0] */
+	WORD $0x4e20d480 /* fadd v0.4s, v4.4s, v0.4s */; FMOVQ 16(R10), F5; WORD $0x4f8790a5 /* fmul v5.4s, v5.4s, v7.s[0] */
+	WORD $0x4f869021 /* fmul v1.4s, v1.4s, v6.s[0] */; WORD $0x4e21d4a1 /* fadd v1.4s, v5.4s, v1.4s */; FMOVQ 32(R10), F4
+	WORD $0x4f879084 /* fmul v4.4s, v4.4s, v7.s[0] */; WORD $0x4f869042 /* fmul v2.4s, v2.4s, v6.s[0] */
+	WORD $0x4e22d482 /* fadd v2.4s, v4.4s, v2.4s */; FMOVQ 48(R10), F5; WORD $0x4f8790a5 /* fmul v5.4s, v5.4s, v7.s[0] */
+	WORD $0x4f869063 /* fmul v3.4s, v3.4s, v6.s[0] */; WORD $0x4e23d4a3 /* fadd v3.4s, v5.4s, v3.4s */; FMOVQ F0, 0(R10)
+	FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); ADD R5, R10, R10; JMP next16
 
 store16:
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	ADD R5, R10, R10
+	FMOVQ F0, 0(R10); FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); ADD R5, R10, R10
 
 next16:
-	ADD $64, R0, R0
-	ADD $32, R1, R1
-	SUB $16, R2, R2
-	JMP values16
+	ADD $64, R0, R0; ADD $32, R1, R1; SUB $16, R2, R2; JMP values16
 
 done16:
 	RET
@@ -692,656 +287,257 @@ TEXT ·attendFloatsNEONQ1(SB), NOSPLIT, $0-104
 	// Scores: 64 sums for each query.
 	MOVD q+24(FP), R0
 	MOVD at+32(FP), R1
-	MOVD 0(R1), R2
-	ADD R2, R0, R3
+	MOVD 0(R1), R2; ADD R2, R0, R3
 	MOVD k+40(FP), R5
 	MOVD weights+56(FP), R7
 	MOVD $0x1, R9
 
 scores:
-	MOVD R5, R6
-	MOVD R3, R4
+	MOVD R5, R6; MOVD R3, R4
 	MOVD headDim+80(FP), R8
-	VMOVI $0, V0.B16
-	VMOVI $0, V1.B16
-	VMOVI $0, V2.B16
-	VMOVI $0, V3.B16
-	VMOVI $0, V4.B16
-	VMOVI $0, V5.B16
-	VMOVI $0, V6.B16
-	VMOVI $0, V7.B16
-	VMOVI $0, V8.B16
-	VMOVI $0, V9.B16
-	VMOVI $0, V10.B16
-	VMOVI $0, V11.B16
-	VMOVI $0, V12.B16
-	VMOVI $0, V13.B16
-	VMOVI $0, V14.B16
-	VMOVI $0, V15.B16
+	VMOVI $0, V0.B16; VMOVI $0, V1.B16; VMOVI $0, V2.B16; VMOVI $0, V3.B16; VMOVI $0, V4.B16; VMOVI $0, V5.B16; VMOVI $0, V6.B16
+	VMOVI $0, V7.B16; VMOVI $0, V8.B16; VMOVI $0, V9.B16; VMOVI $0, V10.B16; VMOVI $0, V11.B16; VMOVI $0, V12.B16; VMOVI $0, V13.B16
+	VMOVI $0, V14.B16; VMOVI $0, V15.B16
 
 score:
-	FMOVS 0(R4), F19
-	FMOVQ 0(R6), F16
-	WORD $0x4f931200 // fmla v0.4s, v16.4s, v19.s[0]
-	FMOVQ 16(R6), F17
-	WORD $0x4f931221 // fmla v1.4s, v17.4s, v19.s[0]
-	FMOVQ 32(R6), F16
-	WORD $0x4f931202 // fmla v2.4s, v16.4s, v19.s[0]
-	FMOVQ 48(R6), F17
-	WORD $0x4f931223 // fmla v3.4s, v17.4s, v19.s[0]
-	FMOVQ 64(R6), F16
-	WORD $0x4f931204 // fmla v4.4s, v16.4s, v19.s[0]
-	FMOVQ 80(R6), F17
-	WORD $0x4f931225 // fmla v5.4s, v17.4s, v19.s[0]
-	FMOVQ 96(R6), F16
-	WORD $0x4f931206 // fmla v6.4s, v16.4s, v19.s[0]
-	FMOVQ 112(R6), F17
-	WORD $0x4f931227 // fmla v7.4s, v17.4s, v19.s[0]
-	FMOVQ 128(R6), F16
-	WORD $0x4f931208 // fmla v8.4s, v16.4s, v19.s[0]
-	FMOVQ 144(R6), F17
-	WORD $0x4f931229 // fmla v9.4s, v17.4s, v19.s[0]
-	FMOVQ 160(R6), F16
-	WORD $0x4f93120a // fmla v10.4s, v16.4s, v19.s[0]
-	FMOVQ 176(R6), F17
-	WORD $0x4f93122b // fmla v11.4s, v17.4s, v19.s[0]
-	FMOVQ 192(R6), F16
-	WORD $0x4f93120c // fmla v12.4s, v16.4s, v19.s[0]
-	FMOVQ 208(R6), F17
-	WORD $0x4f93122d // fmla v13.4s, v17.4s, v19.s[0]
-	FMOVQ 224(R6), F16
-	WORD $0x4f93120e // fmla v14.4s, v16.4s, v19.s[0]
-	FMOVQ 240(R6), F17
-	WORD $0x4f93122f // fmla v15.4s, v17.4s, v19.s[0]
-	ADD $4, R4, R4
-	ADD $256, R6, R6
-	SUBS $1, R8, R8
-	BNE score
-	FMOVQ F0, 0(R7)
-	FMOVQ F1, 16(R7)
-	FMOVQ F2, 32(R7)
-	FMOVQ F3, 48(R7)
-	FMOVQ F4, 64(R7)
-	FMOVQ F5, 80(R7)
-	FMOVQ F6, 96(R7)
-	FMOVQ F7, 112(R7)
-	FMOVQ F8, 128(R7)
-	FMOVQ F9, 144(R7)
-	FMOVQ F10, 160(R7)
-	FMOVQ F11, 176(R7)
-	FMOVQ F12, 192(R7)
-	FMOVQ F13, 208(R7)
-	FMOVQ F14, 224(R7)
-	FMOVQ F15, 240(R7)
-	ADD $256, R7, R7
-	ADD $256, R5, R5
-	SUBS $1, R9, R9
-	BNE scores
+	FMOVS 0(R4), F19; FMOVQ 0(R6), F16; WORD $0x4f931200 /* fmla v0.4s, v16.4s, v19.s[0] */; FMOVQ 16(R6), F17
+	WORD $0x4f931221 /* fmla v1.4s, v17.4s, v19.s[0] */; FMOVQ 32(R6), F16; WORD $0x4f931202 /* fmla v2.4s, v16.4s, v19.s[0] */
+	FMOVQ 48(R6), F17; WORD $0x4f931223 /* fmla v3.4s, v17.4s, v19.s[0] */; FMOVQ 64(R6), F16
+	WORD $0x4f931204 /* fmla v4.4s, v16.4s, v19.s[0] */; FMOVQ 80(R6), F17; WORD $0x4f931225 /* fmla v5.4s, v17.4s, v19.s[0] */
+	FMOVQ 96(R6), F16; WORD $0x4f931206 /* fmla v6.4s, v16.4s, v19.s[0] */; FMOVQ 112(R6), F17
+	WORD $0x4f931227 /* fmla v7.4s, v17.4s, v19.s[0] */; FMOVQ 128(R6), F16; WORD $0x4f931208 /* fmla v8.4s, v16.4s, v19.s[0] */
+	FMOVQ 144(R6), F17; WORD $0x4f931229 /* fmla v9.4s, v17.4s, v19.s[0] */; FMOVQ 160(R6), F16
+	WORD $0x4f93120a /* fmla v10.4s, v16.4s, v19.s[0] */; FMOVQ 176(R6), F17; WORD $0x4f93122b /* fmla v11.4s, v17.4s, v19.s[0] */
+	FMOVQ 192(R6), F16; WORD $0x4f93120c /* fmla v12.4s, v16.4s, v19.s[0] */; FMOVQ 208(R6), F17
+	WORD $0x4f93122d /* fmla v13.4s, v17.4s, v19.s[0] */; FMOVQ 224(R6), F16; WORD $0x4f93120e /* fmla v14.4s, v16.4s, v19.s[0] */
+	FMOVQ 240(R6), F17; WORD $0x4f93122f /* fmla v15.4s, v17.4s, v19.s[0] */; ADD $4, R4, R4; ADD $256, R6, R6; SUBS $1, R8, R8
+	BNE score; FMOVQ F0, 0(R7); FMOVQ F1, 16(R7); FMOVQ F2, 32(R7); FMOVQ F3, 48(R7); FMOVQ F4, 64(R7); FMOVQ F5, 80(R7)
+	FMOVQ F6, 96(R7); FMOVQ F7, 112(R7); FMOVQ F8, 128(R7); FMOVQ F9, 144(R7); FMOVQ F10, 160(R7); FMOVQ F11, 176(R7)
+	FMOVQ F12, 192(R7); FMOVQ F13, 208(R7); FMOVQ F14, 224(R7); FMOVQ F15, 240(R7); ADD $256, R7, R7; ADD $256, R5, R5
+	SUBS $1, R9, R9; BNE scores
 	MOVD weights+56(FP), R0
 	MOVD largest+8(FP), R1
 	MOVD sums+16(FP), R2
 	MOVD first+96(FP), R3
 	MOVD n+72(FP), R6
-	MOVD $0xc2ae999a, R9
-	VDUP R9, V0.S4
-	MOVD $0x3fb8aa3b, R9
-	VDUP R9, V1.S4
-	MOVD $0x4b400000, R9
-	VDUP R9, V2.S4
-	MOVD $0x3f318000, R9
-	VDUP R9, V3.S4
-	MOVD $0xb95e8083, R9
-	VDUP R9, V4.S4
-	MOVD $0x3f800000, R9
-	VDUP R9, V5.S4
-	MOVD $0x39506967, R9
-	VDUP R9, V6.S4
-	MOVD $0x3ab743ce, R9
-	VDUP R9, V7.S4
-	MOVD $0x3c088908, R9
-	VDUP R9, V8.S4
-	MOVD $0x3d2aa9c1, R9
-	VDUP R9, V9.S4
-	MOVD $0x3e2aaaaa, R9
-	VDUP R9, V10.S4
-	MOVD $0x3f000000, R9
-	VDUP R9, V11.S4
-	MOVD $0xb4c0007f, R9
-	VDUP R9, V12.S4
-	ADD $256, R0, R4
-	MOVD $0x1, R5
+	MOVD $0xc2ae999a, R9; VDUP R9, V0.S4; MOVD $0x3fb8aa3b, R9; VDUP R9, V1.S4; MOVD $0x4b400000, R9; VDUP R9, V2.S4
+	MOVD $0x3f318000, R9; VDUP R9, V3.S4; MOVD $0xb95e8083, R9; VDUP R9, V4.S4; MOVD $0x3f800000, R9; VDUP R9, V5.S4
+	MOVD $0x39506967, R9; VDUP R9, V6.S4; MOVD $0x3ab743ce, R9; VDUP R9, V7.S4; MOVD $0x3c088908, R9; VDUP R9, V8.S4
+	MOVD $0x3d2aa9c1, R9; VDUP R9, V9.S4; MOVD $0x3e2aaaaa, R9; VDUP R9, V10.S4; MOVD $0x3f000000, R9; VDUP R9, V11.S4
+	MOVD $0xb4c0007f, R9; VDUP R9, V12.S4; ADD $256, R0, R4; MOVD $0x1, R5
 
 softmax:
 
 	// The largest score.
-	MOVD $0xff800000, R9
-	VDUP R9, V21.S4
-	VDUP R6, V22.S4
-	MOVD $indices<>(SB), R9
-	FMOVQ 0(R9), F23
-	MOVD $0x4, R9
-	VDUP R9, V24.S4
-	FMOVS 0(R0), F13
-	VDUP V13.S[0], V16.S4
-	VDUP V13.S[0], V15.S4
-	VDUP V13.S[0], V14.S4
-	VDUP V13.S[0], V13.S4
-	MOVD R0, R7
-	ADD $15, R6, R8
-	LSR $4, R8, R8
+	MOVD $0xff800000, R9; VDUP R9, V21.S4; VDUP R6, V22.S4; MOVD $indices<>(SB), R9; FMOVQ 0(R9), F23; MOVD $0x4, R9
+	VDUP R9, V24.S4; FMOVS 0(R0), F13; VDUP V13.S[0], V16.S4; VDUP V13.S[0], V15.S4; VDUP V13.S[0], V14.S4; VDUP V13.S[0], V13.S4
+	MOVD R0, R7; ADD $15, R6, R8; LSR $4, R8, R8
 
 largest:
-	FMOVQ 0(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 0(R7)
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	FMOVQ 16(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 16(R7)
-	WORD $0x6eaee73a // fcmgt v26.4s, v25.4s, v14.4s
-	VBIT V26.B16, V25.B16, V14.B16
-	FMOVQ 32(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 32(R7)
-	WORD $0x6eafe73a // fcmgt v26.4s, v25.4s, v15.4s
-	VBIT V26.B16, V25.B16, V15.B16
-	FMOVQ 48(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 48(R7)
-	WORD $0x6eb0e73a // fcmgt v26.4s, v25.4s, v16.4s
-	VBIT V26.B16, V25.B16, V16.B16
-	ADD $64, R7, R7
-	SUBS $1, R8, R8
-	BNE largest
-	WORD $0x6eade5da // fcmgt v26.4s, v14.4s, v13.4s
-	VBIT V26.B16, V14.B16, V13.B16
-	WORD $0x6eafe61a // fcmgt v26.4s, v16.4s, v15.4s
-	VBIT V26.B16, V16.B16, V15.B16
-	WORD $0x6eade5fa // fcmgt v26.4s, v15.4s, v13.4s
-	VBIT V26.B16, V15.B16, V13.B16
-	VEXT $8, V13.B16, V13.B16, V25.B16
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	VDUP V13.S[1], V25.S4
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	VDUP V13.S[0], V13.S4
+	FMOVQ 0(R7), F25; WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4
+	VBIF V26.B16, V21.B16, V25.B16; FMOVQ F25, 0(R7); WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */
+	VBIT V26.B16, V25.B16, V13.B16; FMOVQ 16(R7), F25; WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */
+	VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16; FMOVQ F25, 16(R7)
+	WORD $0x6eaee73a /* fcmgt v26.4s, v25.4s, v14.4s */; VBIT V26.B16, V25.B16, V14.B16; FMOVQ 32(R7), F25
+	WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16
+	FMOVQ F25, 32(R7); WORD $0x6eafe73a /* fcmgt v26.4s, v25.4s, v15.4s */; VBIT V26.B16, V25.B16, V15.B16; FMOVQ 48(R7), F25
+	WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16
+	FMOVQ F25, 48(R7); WORD $0x6eb0e73a /* fcmgt v26.4s, v25.4s, v16.4s */; VBIT V26.B16, V25.B16, V16.B16; ADD $64, R7, R7
+	SUBS $1, R8, R8; BNE largest; WORD $0x6eade5da /* fcmgt v26.4s, v14.4s, v13.4s */; VBIT V26.B16, V14.B16, V13.B16
+	WORD $0x6eafe61a /* fcmgt v26.4s, v16.4s, v15.4s */; VBIT V26.B16, V16.B16, V15.B16
+	WORD $0x6eade5fa /* fcmgt v26.4s, v15.4s, v13.4s */; VBIT V26.B16, V15.B16, V13.B16; VEXT $8, V13.B16, V13.B16, V25.B16
+	WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */; VBIT V26.B16, V25.B16, V13.B16; VDUP V13.S[1], V25.S4
+	WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */; VBIT V26.B16, V25.B16, V13.B16; VDUP V13.S[0], V13.S4
 
 	// Weights and their sum.
-	VMOVI $0, V17.B16
-	VMOVI $0, V18.B16
-	VMOVI $0, V19.B16
-	VMOVI $0, V20.B16
-	MOVD R0, R7
-	ADD $15, R6, R8
-	LSR $4, R8, R8
+	VMOVI $0, V17.B16; VMOVI $0, V18.B16; VMOVI $0, V19.B16; VMOVI $0, V20.B16; MOVD R0, R7; ADD $15, R6, R8; LSR $4, R8, R8
 
 weights:
-	FMOVQ 0(R7), F14
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	FMOVQ 16(R7), F15
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVQ F14, 0(R7)
-	WORD $0x4e2ed631 // fadd v17.4s, v17.4s, v14.4s
-	FMOVQ F15, 16(R7)
-	WORD $0x4e2fd652 // fadd v18.4s, v18.4s, v15.4s
-	FMOVQ 32(R7), F14
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	FMOVQ 48(R7), F15
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVQ F14, 32(R7)
-	WORD $0x4e2ed673 // fadd v19.4s, v19.4s, v14.4s
-	FMOVQ F15, 48(R7)
-	WORD $0x4e2fd694 // fadd v20.4s, v20.4s, v15.4s
-	ADD $64, R7, R7
-	SUBS $1, R8, R8
-	BNE weights
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4e34d652 // fadd v18.4s, v18.4s, v20.4s
-	WORD $0x4e32d631 // fadd v17.4s, v17.4s, v18.4s
-	VEXT $8, V17.B16, V17.B16, V14.B16
-	WORD $0x4e2ed631 // fadd v17.4s, v17.4s, v14.4s
-	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVQ 0(R7), F14; WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */; FMOVQ 16(R7), F15
+	WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */; WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */
+	WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */; WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */
+	WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */; WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */
+	WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */; VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4
+	VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4; WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */
+	WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */; WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */
+	WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */; WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */
+	WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */; WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */
+	WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */; WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */
+	WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */; WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */
+	WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */; WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */
+	WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */
+	WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */
+	WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */
+	WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */
+	WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */; WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */
+	WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */; WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */
+	WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */; WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */
+	WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */; WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */
+	WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */; WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */
+	WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */; WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */
+	WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVQ F14, 0(R7); WORD $0x4e2ed631 /* fadd v17.4s, v17.4s, v14.4s */
+	FMOVQ F15, 16(R7); WORD $0x4e2fd652 /* fadd v18.4s, v18.4s, v15.4s */; FMOVQ 32(R7), F14
+	WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */; FMOVQ 48(R7), F15; WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */
+	WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */; WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */
+	WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */; WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */
+	WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */; WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */
+	VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4; VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4
+	WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */; WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */
+	WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */; WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */
+	WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */; WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */
+	WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */; WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */
+	WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */; WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */
+	WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */; WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */
+	WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */; WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */; WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */; WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */; WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */; WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */
+	WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */; WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */
+	WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */; WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */
+	WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */; WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */
+	WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */; WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */
+	WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */; WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */
+	WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */; WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVQ F14, 32(R7)
+	WORD $0x4e2ed673 /* fadd v19.4s, v19.4s, v14.4s */; FMOVQ F15, 48(R7); WORD $0x4e2fd694 /* fadd v20.4s, v20.4s, v15.4s */
+	ADD $64, R7, R7; SUBS $1, R8, R8; BNE weights; WORD $0x4e33d631 /* fadd v17.4s, v17.4s, v19.4s */
+	WORD $0x4e34d652 /* fadd v18.4s, v18.4s, v20.4s */; WORD $0x4e32d631 /* fadd v17.4s, v17.4s, v18.4s */
+	VEXT $8, V17.B16, V17.B16, V14.B16; WORD $0x4e2ed631 /* fadd v17.4s, v17.4s, v14.4s */; WORD $0x7e30da31 /* faddp s17, v17.2s */
 
 	// Merge them with those of former blocks.
-	CBNZ R3, merged
-	FMOVS 0(R1), F14
-	VDUP V13.S[0], V15.S4
-	WORD $0x6eaee5f0 // fcmgt v16.4s, v15.4s, v14.4s
-	VDUP V14.S[0], V13.S4
-	VBIT V16.B16, V15.B16, V13.B16
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVS F14, 0(R4)
-	FMOVS F15, 16(R4)
-	FMOVS 0(R2), F18
-	WORD $0x6e2ede52 // fmul v18.4s, v18.4s, v14.4s
-	WORD $0x6e2fde31 // fmul v17.4s, v17.4s, v15.4s
-	WORD $0x4e31d651 // fadd v17.4s, v18.4s, v17.4s
+	CBNZ R3, merged; FMOVS 0(R1), F14; VDUP V13.S[0], V15.S4; WORD $0x6eaee5f0 /* fcmgt v16.4s, v15.4s, v14.4s */
+	VDUP V14.S[0], V13.S4; VBIT V16.B16, V15.B16, V13.B16; WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */
+	WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */; WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */
+	WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */; WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */
+	WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */; WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */
+	WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */; VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4
+	VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4; WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */
+	WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */; WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */
+	WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */; WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */
+	WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */; WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */
+	WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */; WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */
+	WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */; WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */
+	WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */; WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */
+	WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */
+	WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */
+	WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */
+	WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */
+	WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */; WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */
+	WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */; WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */
+	WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */; WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */
+	WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */; WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */
+	WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */; WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */
+	WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */; WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */
+	WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVS F14, 0(R4); FMOVS F15, 16(R4); FMOVS 0(R2), F18
+	WORD $0x6e2ede52 /* fmul v18.4s, v18.4s, v14.4s */; WORD $0x6e2fde31 /* fmul v17.4s, v17.4s, v15.4s */
+	WORD $0x4e31d651 /* fadd v17.4s, v18.4s, v17.4s */
 
 merged:
-	FMOVS.P F13, 4(R1)
-	FMOVS.P F17, 4(R2)
-	ADD $4, R4, R4
-	ADD $256, R0, R0
-	SUBS $1, R5, R5
-	BNE softmax
+	FMOVS.P F13, 4(R1); FMOVS.P F17, 4(R2); ADD $4, R4, R4; ADD $256, R0, R0; SUBS $1, R5, R5; BNE softmax
 	MOVD out+0(FP), R0
 	MOVD v+48(FP), R1
 	MOVD valueDim+88(FP), R2
 	MOVD weights+56(FP), R3
 	MOVD first+96(FP), R4
-	LSL $2, R2, R5
-	LSL $2, R2, R6
+	LSL $2, R2, R5; LSL $2, R2, R6
 
 	// Values, 64 dimensions at a time.
 
 values64:
-	CMP $64, R2
-	BLT done64
-	MOVD R1, R7
-	MOVD R3, R8
+	CMP $64, R2; BLT done64; MOVD R1, R7; MOVD R3, R8
 	MOVD n+72(FP), R9
-	VMOVI $0, V0.B16
-	VMOVI $0, V1.B16
-	VMOVI $0, V2.B16
-	VMOVI $0, V3.B16
-	VMOVI $0, V4.B16
-	VMOVI $0, V5.B16
-	VMOVI $0, V6.B16
-	VMOVI $0, V7.B16
-	VMOVI $0, V8.B16
-	VMOVI $0, V9.B16
-	VMOVI $0, V10.B16
-	VMOVI $0, V11.B16
-	VMOVI $0, V12.B16
-	VMOVI $0, V13.B16
-	VMOVI $0, V14.B16
-	VMOVI $0, V15.B16
+	VMOVI $0, V0.B16; VMOVI $0, V1.B16; VMOVI $0, V2.B16; VMOVI $0, V3.B16; VMOVI $0, V4.B16; VMOVI $0, V5.B16; VMOVI $0, V6.B16
+	VMOVI $0, V7.B16; VMOVI $0, V8.B16; VMOVI $0, V9.B16; VMOVI $0, V10.B16; VMOVI $0, V11.B16; VMOVI $0, V12.B16; VMOVI $0, V13.B16
+	VMOVI $0, V14.B16; VMOVI $0, V15.B16
 
 position64:
-	FMOVS 0(R8), F19
-	FMOVQ 0(R7), F16
-	WORD $0x4f931200 // fmla v0.4s, v16.4s, v19.s[0]
-	FMOVQ 16(R7), F17
-	WORD $0x4f931221 // fmla v1.4s, v17.4s, v19.s[0]
-	FMOVQ 32(R7), F16
-	WORD $0x4f931202 // fmla v2.4s, v16.4s, v19.s[0]
-	FMOVQ 48(R7), F17
-	WORD $0x4f931223 // fmla v3.4s, v17.4s, v19.s[0]
-	FMOVQ 64(R7), F16
-	WORD $0x4f931204 // fmla v4.4s, v16.4s, v19.s[0]
-	FMOVQ 80(R7), F17
-	WORD $0x4f931225 // fmla v5.4s, v17.4s, v19.s[0]
-	FMOVQ 96(R7), F16
-	WORD $0x4f931206 // fmla v6.4s, v16.4s, v19.s[0]
-	FMOVQ 112(R7), F17
-	WORD $0x4f931227 // fmla v7.4s, v17.4s, v19.s[0]
-	FMOVQ 128(R7), F16
-	WORD $0x4f931208 // fmla v8.4s, v16.4s, v19.s[0]
-	FMOVQ 144(R7), F17
-	WORD $0x4f931229 // fmla v9.4s, v17.4s, v19.s[0]
-	FMOVQ 160(R7), F16
-	WORD $0x4f93120a // fmla v10.4s, v16.4s, v19.s[0]
-	FMOVQ 176(R7), F17
-	WORD $0x4f93122b // fmla v11.4s, v17.4s, v19.s[0]
-	FMOVQ 192(R7), F16
-	WORD $0x4f93120c // fmla v12.4s, v16.4s, v19.s[0]
-	FMOVQ 208(R7), F17
-	WORD $0x4f93122d // fmla v13.4s, v17.4s, v19.s[0]
-	FMOVQ 224(R7), F16
-	WORD $0x4f93120e // fmla v14.4s, v16.4s, v19.s[0]
-	FMOVQ 240(R7), F17
-	WORD $0x4f93122f // fmla v15.4s, v17.4s, v19.s[0]
-	ADD $4, R8, R8
-	ADD R6, R7, R7
-	SUBS $1, R9, R9
-	BNE position64
-	MOVD R0, R10
-	CBNZ R4, store64
-	FMOVS 256(R3), F19
-	FMOVS 272(R3), F18
-	FMOVQ 0(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929000 // fmul v0.4s, v0.4s, v18.s[0]
-	WORD $0x4e20d600 // fadd v0.4s, v16.4s, v0.4s
-	FMOVQ 16(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f929021 // fmul v1.4s, v1.4s, v18.s[0]
-	WORD $0x4e21d621 // fadd v1.4s, v17.4s, v1.4s
-	FMOVQ 32(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929042 // fmul v2.4s, v2.4s, v18.s[0]
-	WORD $0x4e22d602 // fadd v2.4s, v16.4s, v2.4s
-	FMOVQ 48(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f929063 // fmul v3.4s, v3.4s, v18.s[0]
-	WORD $0x4e23d623 // fadd v3.4s, v17.4s, v3.4s
-	FMOVQ 64(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929084 // fmul v4.4s, v4.4s, v18.s[0]
-	WORD $0x4e24d604 // fadd v4.4s, v16.4s, v4.4s
-	FMOVQ 80(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9290a5 // fmul v5.4s, v5.4s, v18.s[0]
-	WORD $0x4e25d625 // fadd v5.4s, v17.4s, v5.4s
-	FMOVQ 96(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f9290c6 // fmul v6.4s, v6.4s, v18.s[0]
-	WORD $0x4e26d606 // fadd v6.4s, v16.4s, v6.4s
-	FMOVQ 112(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9290e7 // fmul v7.4s, v7.4s, v18.s[0]
-	WORD $0x4e27d627 // fadd v7.4s, v17.4s, v7.4s
-	FMOVQ 128(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929108 // fmul v8.4s, v8.4s, v18.s[0]
-	WORD $0x4e28d608 // fadd v8.4s, v16.4s, v8.4s
-	FMOVQ 144(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f929129 // fmul v9.4s, v9.4s, v18.s[0]
-	WORD $0x4e29d629 // fadd v9.4s, v17.4s, v9.4s
-	FMOVQ 160(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f92914a // fmul v10.4s, v10.4s, v18.s[0]
-	WORD $0x4e2ad60a // fadd v10.4s, v16.4s, v10.4s
-	FMOVQ 176(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f92916b // fmul v11.4s, v11.4s, v18.s[0]
-	WORD $0x4e2bd62b // fadd v11.4s, v17.4s, v11.4s
-	FMOVQ 192(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f92918c // fmul v12.4s, v12.4s, v18.s[0]
-	WORD $0x4e2cd60c // fadd v12.4s, v16.4s, v12.4s
-	FMOVQ 208(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9291ad // fmul v13.4s, v13.4s, v18.s[0]
-	WORD $0x4e2dd62d // fadd v13.4s, v17.4s, v13.4s
-	FMOVQ 224(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f9291ce // fmul v14.4s, v14.4s, v18.s[0]
-	WORD $0x4e2ed60e // fadd v14.4s, v16.4s, v14.4s
-	FMOVQ 240(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9291ef // fmul v15.4s, v15.4s, v18.s[0]
-	WORD $0x4e2fd62f // fadd v15.4s, v17.4s, v15.4s
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	FMOVQ F4, 64(R10)
-	FMOVQ F5, 80(R10)
-	FMOVQ F6, 96(R10)
-	FMOVQ F7, 112(R10)
-	FMOVQ F8, 128(R10)
-	FMOVQ F9, 144(R10)
-	FMOVQ F10, 160(R10)
-	FMOVQ F11, 176(R10)
-	FMOVQ F12, 192(R10)
-	FMOVQ F13, 208(R10)
-	FMOVQ F14, 224(R10)
-	FMOVQ F15, 240(R10)
-	ADD R5, R10, R10
-	JMP next64
+	FMOVS 0(R8), F19; FMOVQ 0(R7), F16; WORD $0x4f931200 /* fmla v0.4s, v16.4s, v19.s[0] */; FMOVQ 16(R7), F17
+	WORD $0x4f931221 /* fmla v1.4s, v17.4s, v19.s[0] */; FMOVQ 32(R7), F16; WORD $0x4f931202 /* fmla v2.4s, v16.4s, v19.s[0] */
+	FMOVQ 48(R7), F17; WORD $0x4f931223 /* fmla v3.4s, v17.4s, v19.s[0] */; FMOVQ 64(R7), F16
+	WORD $0x4f931204 /* fmla v4.4s, v16.4s, v19.s[0] */; FMOVQ 80(R7), F17; WORD $0x4f931225 /* fmla v5.4s, v17.4s, v19.s[0] */
+	FMOVQ 96(R7), F16; WORD $0x4f931206 /* fmla v6.4s, v16.4s, v19.s[0] */; FMOVQ 112(R7), F17
+	WORD $0x4f931227 /* fmla v7.4s, v17.4s, v19.s[0] */; FMOVQ 128(R7), F16; WORD $0x4f931208 /* fmla v8.4s, v16.4s, v19.s[0] */
+	FMOVQ 144(R7), F17; WORD $0x4f931229 /* fmla v9.4s, v17.4s, v19.s[0] */; FMOVQ 160(R7), F16
+	WORD $0x4f93120a /* fmla v10.4s, v16.4s, v19.s[0] */; FMOVQ 176(R7), F17; WORD $0x4f93122b /* fmla v11.4s, v17.4s, v19.s[0] */
+	FMOVQ 192(R7), F16; WORD $0x4f93120c /* fmla v12.4s, v16.4s, v19.s[0] */; FMOVQ 208(R7), F17
+	WORD $0x4f93122d /* fmla v13.4s, v17.4s, v19.s[0] */; FMOVQ 224(R7), F16; WORD $0x4f93120e /* fmla v14.4s, v16.4s, v19.s[0] */
+	FMOVQ 240(R7), F17; WORD $0x4f93122f /* fmla v15.4s, v17.4s, v19.s[0] */; ADD $4, R8, R8; ADD R6, R7, R7; SUBS $1, R9, R9
+	BNE position64; MOVD R0, R10; CBNZ R4, store64; FMOVS 256(R3), F19; FMOVS 272(R3), F18; FMOVQ 0(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929000 /* fmul v0.4s, v0.4s, v18.s[0] */
+	WORD $0x4e20d600 /* fadd v0.4s, v16.4s, v0.4s */; FMOVQ 16(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f929021 /* fmul v1.4s, v1.4s, v18.s[0] */; WORD $0x4e21d621 /* fadd v1.4s, v17.4s, v1.4s */; FMOVQ 32(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929042 /* fmul v2.4s, v2.4s, v18.s[0] */
+	WORD $0x4e22d602 /* fadd v2.4s, v16.4s, v2.4s */; FMOVQ 48(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f929063 /* fmul v3.4s, v3.4s, v18.s[0] */; WORD $0x4e23d623 /* fadd v3.4s, v17.4s, v3.4s */; FMOVQ 64(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929084 /* fmul v4.4s, v4.4s, v18.s[0] */
+	WORD $0x4e24d604 /* fadd v4.4s, v16.4s, v4.4s */; FMOVQ 80(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9290a5 /* fmul v5.4s, v5.4s, v18.s[0] */; WORD $0x4e25d625 /* fadd v5.4s, v17.4s, v5.4s */; FMOVQ 96(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f9290c6 /* fmul v6.4s, v6.4s, v18.s[0] */
+	WORD $0x4e26d606 /* fadd v6.4s, v16.4s, v6.4s */; FMOVQ 112(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9290e7 /* fmul v7.4s, v7.4s, v18.s[0] */; WORD $0x4e27d627 /* fadd v7.4s, v17.4s, v7.4s */; FMOVQ 128(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929108 /* fmul v8.4s, v8.4s, v18.s[0] */
+	WORD $0x4e28d608 /* fadd v8.4s, v16.4s, v8.4s */; FMOVQ 144(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f929129 /* fmul v9.4s, v9.4s, v18.s[0] */; WORD $0x4e29d629 /* fadd v9.4s, v17.4s, v9.4s */; FMOVQ 160(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f92914a /* fmul v10.4s, v10.4s, v18.s[0] */
+	WORD $0x4e2ad60a /* fadd v10.4s, v16.4s, v10.4s */; FMOVQ 176(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f92916b /* fmul v11.4s, v11.4s, v18.s[0] */; WORD $0x4e2bd62b /* fadd v11.4s, v17.4s, v11.4s */; FMOVQ 192(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f92918c /* fmul v12.4s, v12.4s, v18.s[0] */
+	WORD $0x4e2cd60c /* fadd v12.4s, v16.4s, v12.4s */; FMOVQ 208(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9291ad /* fmul v13.4s, v13.4s, v18.s[0] */; WORD $0x4e2dd62d /* fadd v13.4s, v17.4s, v13.4s */; FMOVQ 224(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f9291ce /* fmul v14.4s, v14.4s, v18.s[0] */
+	WORD $0x4e2ed60e /* fadd v14.4s, v16.4s, v14.4s */; FMOVQ 240(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9291ef /* fmul v15.4s, v15.4s, v18.s[0] */; WORD $0x4e2fd62f /* fadd v15.4s, v17.4s, v15.4s */; FMOVQ F0, 0(R10)
+	FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); FMOVQ F4, 64(R10); FMOVQ F5, 80(R10); FMOVQ F6, 96(R10)
+	FMOVQ F7, 112(R10); FMOVQ F8, 128(R10); FMOVQ F9, 144(R10); FMOVQ F10, 160(R10); FMOVQ F11, 176(R10); FMOVQ F12, 192(R10)
+	FMOVQ F13, 208(R10); FMOVQ F14, 224(R10); FMOVQ F15, 240(R10); ADD R5, R10, R10; JMP next64
 
 store64:
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	FMOVQ F4, 64(R10)
-	FMOVQ F5, 80(R10)
-	FMOVQ F6, 96(R10)
-	FMOVQ F7, 112(R10)
-	FMOVQ F8, 128(R10)
-	FMOVQ F9, 144(R10)
-	FMOVQ F10, 160(R10)
-	FMOVQ F11, 176(R10)
-	FMOVQ F12, 192(R10)
-	FMOVQ F13, 208(R10)
-	FMOVQ F14, 224(R10)
-	FMOVQ F15, 240(R10)
-	ADD R5, R10, R10
+	FMOVQ F0, 0(R10); FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); FMOVQ F4, 64(R10); FMOVQ F5, 80(R10)
+	FMOVQ F6, 96(R10); FMOVQ F7, 112(R10); FMOVQ F8, 128(R10); FMOVQ F9, 144(R10); FMOVQ F10, 160(R10); FMOVQ F11, 176(R10)
+	FMOVQ F12, 192(R10); FMOVQ F13, 208(R10); FMOVQ F14, 224(R10); FMOVQ F15, 240(R10); ADD R5, R10, R10
 
 next64:
-	ADD $256, R0, R0
-	ADD $256, R1, R1
-	SUB $64, R2, R2
-	JMP values64
+	ADD $256, R0, R0; ADD $256, R1, R1; SUB $64, R2, R2; JMP values64
 
 done64:
 
 	// Values, 16 dimensions at a time.
 
 values16:
-	CMP $16, R2
-	BLT done16
-	MOVD R1, R7
-	MOVD R3, R8
+	CMP $16, R2; BLT done16; MOVD R1, R7; MOVD R3, R8
 	MOVD n+72(FP), R9
-	VMOVI $0, V0.B16
-	VMOVI $0, V1.B16
-	VMOVI $0, V2.B16
-	VMOVI $0, V3.B16
+	VMOVI $0, V0.B16; VMOVI $0, V1.B16; VMOVI $0, V2.B16; VMOVI $0, V3.B16
 
 position16:
-	FMOVS 0(R8), F7
-	FMOVQ 0(R7), F4
-	WORD $0x4f871080 // fmla v0.4s, v4.4s, v7.s[0]
-	FMOVQ 16(R7), F5
-	WORD $0x4f8710a1 // fmla v1.4s, v5.4s, v7.s[0]
-	FMOVQ 32(R7), F4
-	WORD $0x4f871082 // fmla v2.4s, v4.4s, v7.s[0]
-	FMOVQ 48(R7), F5
-	WORD $0x4f8710a3 // fmla v3.4s, v5.4s, v7.s[0]
-	ADD $4, R8, R8
-	ADD R6, R7, R7
-	SUBS $1, R9, R9
-	BNE position16
-	MOVD R0, R10
-	CBNZ R4, store16
-	FMOVS 256(R3), F7
-	FMOVS 272(R3), F6
-	FMOVQ 0(R10), F4
-	WORD $0x4f879084 // fmul v4.4s, v4.4s, v7.s[0]
-	WORD $0x4f869000 // fmul v0.4s, v0.4s, v6.s[0]
-	WORD $0x4e20d480 // fadd v0.4s, v4.4s, v0.4s
-	FMOVQ 16(R10), F5
-	WORD $0x4f8790a5 // fmul v5.4s, v5.4s, v7.s[0]
-	WORD $0x4f869021 // fmul v1.4s, v1.4s, v6.s[0]
-	WORD $0x4e21d4a1 // fadd v1.4s, v5.4s, v1.4s
-	FMOVQ 32(R10), F4
-	WORD $0x4f879084 // fmul v4.4s, v4.4s, v7.s[0]
-	WORD $0x4f869042 // fmul v2.4s, v2.4s, v6.s[0]
-	WORD $0x4e22d482 // fadd v2.4s, v4.4s, v2.4s
-	FMOVQ 48(R10), F5
-	WORD $0x4f8790a5 // fmul v5.4s, v5.4s, v7.s[0]
-	WORD $0x4f869063 // fmul v3.4s, v3.4s, v6.s[0]
-	WORD $0x4e23d4a3 // fadd v3.4s, v5.4s, v3.4s
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	ADD R5, R10, R10
-	JMP next16
+	FMOVS 0(R8), F7; FMOVQ 0(R7), F4; WORD $0x4f871080 /* fmla v0.4s, v4.4s, v7.s[0] */; FMOVQ 16(R7), F5
+	WORD $0x4f8710a1 /* fmla v1.4s, v5.4s, v7.s[0] */; FMOVQ 32(R7), F4; WORD $0x4f871082 /* fmla v2.4s, v4.4s, v7.s[0] */
+	FMOVQ 48(R7), F5; WORD $0x4f8710a3 /* fmla v3.4s, v5.4s, v7.s[0] */; ADD $4, R8, R8; ADD R6, R7, R7; SUBS $1, R9, R9
+	BNE position16; MOVD R0, R10; CBNZ R4, store16; FMOVS 256(R3), F7; FMOVS 272(R3), F6; FMOVQ 0(R10), F4
+	WORD $0x4f879084 /* fmul v4.4s, v4.4s, v7.s[0] */; WORD $0x4f869000 /* fmul v0.4s, v0.4s, v6.s[0] */
+	WORD $0x4e20d480 /* fadd v0.4s, v4.4s, v0.4s */; FMOVQ 16(R10), F5; WORD $0x4f8790a5 /* fmul v5.4s, v5.4s, v7.s[0] */
+	WORD $0x4f869021 /* fmul v1.4s, v1.4s, v6.s[0] */; WORD $0x4e21d4a1 /* fadd v1.4s, v5.4s, v1.4s */; FMOVQ 32(R10), F4
+	WORD $0x4f879084 /* fmul v4.4s, v4.4s, v7.s[0] */; WORD $0x4f869042 /* fmul v2.4s, v2.4s, v6.s[0] */
+	WORD $0x4e22d482 /* fadd v2.4s, v4.4s, v2.4s */; FMOVQ 48(R10), F5; WORD $0x4f8790a5 /* fmul v5.4s, v5.4s, v7.s[0] */
+	WORD $0x4f869063 /* fmul v3.4s, v3.4s, v6.s[0] */; WORD $0x4e23d4a3 /* fadd v3.4s, v5.4s, v3.4s */; FMOVQ F0, 0(R10)
+	FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); ADD R5, R10, R10; JMP next16
 
 store16:
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	ADD R5, R10, R10
+	FMOVQ F0, 0(R10); FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); ADD R5, R10, R10
 
 next16:
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	SUB $16, R2, R2
-	JMP values16
+	ADD $64, R0, R0; ADD $64, R1, R1; SUB $16, R2, R2; JMP values16
 
 done16:
 	RET
@@ -1352,697 +548,275 @@ TEXT ·attendHalvesNEONQ2(SB), NOSPLIT, $0-104
 	// Scores: 64 sums for each query.
 	MOVD q+24(FP), R0
 	MOVD at+32(FP), R1
-	MOVD 0(R1), R2
-	ADD R2, R0, R3
-	MOVD 8(R1), R2
-	ADD R2, R0, R5
+	MOVD 0(R1), R2; ADD R2, R0, R3; MOVD 8(R1), R2; ADD R2, R0, R5
 	MOVD k+40(FP), R7
 	MOVD weights+56(FP), R9
 	MOVD $0x2, R11
 
 scores:
-	MOVD R7, R8
-	MOVD R3, R4
-	MOVD R5, R6
+	MOVD R7, R8; MOVD R3, R4; MOVD R5, R6
 	MOVD headDim+80(FP), R10
-	VMOVI $0, V0.B16
-	VMOVI $0, V1.B16
-	VMOVI $0, V2.B16
-	VMOVI $0, V3.B16
-	VMOVI $0, V4.B16
-	VMOVI $0, V5.B16
-	VMOVI $0, V6.B16
-	VMOVI $0, V7.B16
-	VMOVI $0, V8.B16
-	VMOVI $0, V9.B16
-	VMOVI $0, V10.B16
-	VMOVI $0, V11.B16
-	VMOVI $0, V12.B16
-	VMOVI $0, V13.B16
-	VMOVI $0, V14.B16
-	VMOVI $0, V15.B16
+	VMOVI $0, V0.B16; VMOVI $0, V1.B16; VMOVI $0, V2.B16; VMOVI $0, V3.B16; VMOVI $0, V4.B16; VMOVI $0, V5.B16; VMOVI $0, V6.B16
+	VMOVI $0, V7.B16; VMOVI $0, V8.B16; VMOVI $0, V9.B16; VMOVI $0, V10.B16; VMOVI $0, V11.B16; VMOVI $0, V12.B16; VMOVI $0, V13.B16
+	VMOVI $0, V14.B16; VMOVI $0, V15.B16
 
 score:
-	FMOVS 0(R4), F19
-	FMOVS 0(R6), F20
-	FMOVQ 0(R8), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f931200 // fmla v0.4s, v16.4s, v19.s[0]
-	WORD $0x4f941208 // fmla v8.4s, v16.4s, v20.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f931221 // fmla v1.4s, v17.4s, v19.s[0]
-	WORD $0x4f941229 // fmla v9.4s, v17.4s, v20.s[0]
-	FMOVQ 16(R8), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f931202 // fmla v2.4s, v16.4s, v19.s[0]
-	WORD $0x4f94120a // fmla v10.4s, v16.4s, v20.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f931223 // fmla v3.4s, v17.4s, v19.s[0]
-	WORD $0x4f94122b // fmla v11.4s, v17.4s, v20.s[0]
-	FMOVQ 32(R8), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f931204 // fmla v4.4s, v16.4s, v19.s[0]
-	WORD $0x4f94120c // fmla v12.4s, v16.4s, v20.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f931225 // fmla v5.4s, v17.4s, v19.s[0]
-	WORD $0x4f94122d // fmla v13.4s, v17.4s, v20.s[0]
-	FMOVQ 48(R8), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f931206 // fmla v6.4s, v16.4s, v19.s[0]
-	WORD $0x4f94120e // fmla v14.4s, v16.4s, v20.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f931227 // fmla v7.4s, v17.4s, v19.s[0]
-	WORD $0x4f94122f // fmla v15.4s, v17.4s, v20.s[0]
-	ADD $4, R4, R4
-	ADD $4, R6, R6
-	ADD $128, R8, R8
-	SUBS $1, R10, R10
-	BNE score
-	FMOVQ F0, 0(R9)
-	FMOVQ F1, 16(R9)
-	FMOVQ F2, 32(R9)
-	FMOVQ F3, 48(R9)
-	FMOVQ F4, 64(R9)
-	FMOVQ F5, 80(R9)
-	FMOVQ F6, 96(R9)
-	FMOVQ F7, 112(R9)
-	FMOVQ F8, 256(R9)
-	FMOVQ F9, 272(R9)
-	FMOVQ F10, 288(R9)
-	FMOVQ F11, 304(R9)
-	FMOVQ F12, 320(R9)
-	FMOVQ F13, 336(R9)
-	FMOVQ F14, 352(R9)
-	FMOVQ F15, 368(R9)
-	ADD $128, R9, R9
-	ADD $64, R7, R7
-	SUBS $1, R11, R11
-	BNE scores
+	FMOVS 0(R4), F19; FMOVS 0(R6), F20; FMOVQ 0(R8), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f931200 /* fmla v0.4s, v16.4s, v19.s[0] */; WORD $0x4f941208 /* fmla v8.4s, v16.4s, v20.s[0] */
+	WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */; WORD $0x4f931221 /* fmla v1.4s, v17.4s, v19.s[0] */
+	WORD $0x4f941229 /* fmla v9.4s, v17.4s, v20.s[0] */; FMOVQ 16(R8), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f931202 /* fmla v2.4s, v16.4s, v19.s[0] */; WORD $0x4f94120a /* fmla v10.4s, v16.4s, v20.s[0] */
+	WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */; WORD $0x4f931223 /* fmla v3.4s, v17.4s, v19.s[0] */
+	WORD $0x4f94122b /* fmla v11.4s, v17.4s, v20.s[0] */; FMOVQ 32(R8), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f931204 /* fmla v4.4s, v16.4s, v19.s[0] */; WORD $0x4f94120c /* fmla v12.4s, v16.4s, v20.s[0] */
+	WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */; WORD $0x4f931225 /* fmla v5.4s, v17.4s, v19.s[0] */
+	WORD $0x4f94122d /* fmla v13.4s, v17.4s, v20.s[0] */; FMOVQ 48(R8), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f931206 /* fmla v6.4s, v16.4s, v19.s[0] */; WORD $0x4f94120e /* fmla v14.4s, v16.4s, v20.s[0] */
+	WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */; WORD $0x4f931227 /* fmla v7.4s, v17.4s, v19.s[0] */
+	WORD $0x4f94122f /* fmla v15.4s, v17.4s, v20.s[0] */; ADD $4, R4, R4; ADD $4, R6, R6; ADD $128, R8, R8; SUBS $1, R10, R10
+	BNE score; FMOVQ F0, 0(R9); FMOVQ F1, 16(R9); FMOVQ F2, 32(R9); FMOVQ F3, 48(R9); FMOVQ F4, 64(R9); FMOVQ F5, 80(R9)
+	FMOVQ F6, 96(R9); FMOVQ F7, 112(R9); FMOVQ F8, 256(R9); FMOVQ F9, 272(R9); FMOVQ F10, 288(R9); FMOVQ F11, 304(R9)
+	FMOVQ F12, 320(R9); FMOVQ F13, 336(R9); FMOVQ F14, 352(R9); FMOVQ F15, 368(R9); ADD $128, R9, R9; ADD $64, R7, R7
+	SUBS $1, R11, R11; BNE scores
 	MOVD weights+56(FP), R0
 	MOVD largest+8(FP), R1
 	MOVD sums+16(FP), R2
 	MOVD first+96(FP), R3
 	MOVD n+72(FP), R6
-	MOVD $0xc2ae999a, R9
-	VDUP R9, V0.S4
-	MOVD $0x3fb8aa3b, R9
-	VDUP R9, V1.S4
-	MOVD $0x4b400000, R9
-	VDUP R9, V2.S4
-	MOVD $0x3f318000, R9
-	VDUP R9, V3.S4
-	MOVD $0xb95e8083, R9
-	VDUP R9, V4.S4
-	MOVD $0x3f800000, R9
-	VDUP R9, V5.S4
-	MOVD $0x39506967, R9
-	VDUP R9, V6.S4
-	MOVD $0x3ab743ce, R9
-	VDUP R9, V7.S4
-	MOVD $0x3c088908, R9
-	VDUP R9, V8.S4
-	MOVD $0x3d2aa9c1, R9
-	VDUP R9, V9.S4
-	MOVD $0x3e2aaaaa, R9
-	VDUP R9, V10.S4
-	MOVD $0x3f000000, R9
-	VDUP R9, V11.S4
-	MOVD $0xb4c0007f, R9
-	VDUP R9, V12.S4
-	ADD $512, R0, R4
-	MOVD $0x2, R5
+	MOVD $0xc2ae999a, R9; VDUP R9, V0.S4; MOVD $0x3fb8aa3b, R9; VDUP R9, V1.S4; MOVD $0x4b400000, R9; VDUP R9, V2.S4
+	MOVD $0x3f318000, R9; VDUP R9, V3.S4; MOVD $0xb95e8083, R9; VDUP R9, V4.S4; MOVD $0x3f800000, R9; VDUP R9, V5.S4
+	MOVD $0x39506967, R9; VDUP R9, V6.S4; MOVD $0x3ab743ce, R9; VDUP R9, V7.S4; MOVD $0x3c088908, R9; VDUP R9, V8.S4
+	MOVD $0x3d2aa9c1, R9; VDUP R9, V9.S4; MOVD $0x3e2aaaaa, R9; VDUP R9, V10.S4; MOVD $0x3f000000, R9; VDUP R9, V11.S4
+	MOVD $0xb4c0007f, R9; VDUP R9, V12.S4; ADD $512, R0, R4; MOVD $0x2, R5
 
 softmax:
 
 	// The largest score.
-	MOVD $0xff800000, R9
-	VDUP R9, V21.S4
-	VDUP R6, V22.S4
-	MOVD $indices<>(SB), R9
-	FMOVQ 0(R9), F23
-	MOVD $0x4, R9
-	VDUP R9, V24.S4
-	FMOVS 0(R0), F13
-	VDUP V13.S[0], V16.S4
-	VDUP V13.S[0], V15.S4
-	VDUP V13.S[0], V14.S4
-	VDUP V13.S[0], V13.S4
-	MOVD R0, R7
-	ADD $15, R6, R8
-	LSR $4, R8, R8
+	MOVD $0xff800000, R9; VDUP R9, V21.S4; VDUP R6, V22.S4; MOVD $indices<>(SB), R9; FMOVQ 0(R9), F23; MOVD $0x4, R9
+	VDUP R9, V24.S4; FMOVS 0(R0), F13; VDUP V13.S[0], V16.S4; VDUP V13.S[0], V15.S4; VDUP V13.S[0], V14.S4; VDUP V13.S[0], V13.S4
+	MOVD R0, R7; ADD $15, R6, R8; LSR $4, R8, R8
 
 largest:
-	FMOVQ 0(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 0(R7)
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	FMOVQ 16(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 16(R7)
-	WORD $0x6eaee73a // fcmgt v26.4s, v25.4s, v14.4s
-	VBIT V26.B16, V25.B16, V14.B16
-	FMOVQ 32(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 32(R7)
-	WORD $0x6eafe73a // fcmgt v26.4s, v25.4s, v15.4s
-	VBIT V26.B16, V25.B16, V15.B16
-	FMOVQ 48(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 48(R7)
-	WORD $0x6eb0e73a // fcmgt v26.4s, v25.4s, v16.4s
-	VBIT V26.B16, V25.B16, V16.B16
-	ADD $64, R7, R7
-	SUBS $1, R8, R8
-	BNE largest
-	WORD $0x6eade5da // fcmgt v26.4s, v14.4s, v13.4s
-	VBIT V26.B16, V14.B16, V13.B16
-	WORD $0x6eafe61a // fcmgt v26.4s, v16.4s, v15.4s
-	VBIT V26.B16, V16.B16, V15.B16
-	WORD $0x6eade5fa // fcmgt v26.4s, v15.4s, v13.4s
-	VBIT V26.B16, V15.B16, V13.B16
-	VEXT $8, V13.B16, V13.B16, V25.B16
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	VDUP V13.S[1], V25.S4
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	VDUP V13.S[0], V13.S4
+	FMOVQ 0(R7), F25; WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4
+	VBIF V26.B16, V21.B16, V25.B16; FMOVQ F25, 0(R7); WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */
+	VBIT V26.B16, V25.B16, V13.B16; FMOVQ 16(R7), F25; WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */
+	VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16; FMOVQ F25, 16(R7)
+	WORD $0x6eaee73a /* fcmgt v26.4s, v25.4s, v14.4s */; VBIT V26.B16, V25.B16, V14.B16; FMOVQ 32(R7), F25
+	WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16
+	FMOVQ F25, 32(R7); WORD $0x6eafe73a /* fcmgt v26.4s, v25.4s, v15.4s */; VBIT V26.B16, V25.B16, V15.B16; FMOVQ 48(R7), F25
+	WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16
+	FMOVQ F25, 48(R7); WORD $0x6eb0e73a /* fcmgt v26.4s, v25.4s, v16.4s */; VBIT V26.B16, V25.B16, V16.B16; ADD $64, R7, R7
+	SUBS $1, R8, R8; BNE largest; WORD $0x6eade5da /* fcmgt v26.4s, v14.4s, v13.4s */; VBIT V26.B16, V14.B16, V13.B16
+	WORD $0x6eafe61a /* fcmgt v26.4s, v16.4s, v15.4s */; VBIT V26.B16, V16.B16, V15.B16
+	WORD $0x6eade5fa /* fcmgt v26.4s, v15.4s, v13.4s */; VBIT V26.B16, V15.B16, V13.B16; VEXT $8, V13.B16, V13.B16, V25.B16
+	WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */; VBIT V26.B16, V25.B16, V13.B16; VDUP V13.S[1], V25.S4
+	WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */; VBIT V26.B16, V25.B16, V13.B16; VDUP V13.S[0], V13.S4
 
 	// Weights and their sum.
-	VMOVI $0, V17.B16
-	VMOVI $0, V18.B16
-	VMOVI $0, V19.B16
-	VMOVI $0, V20.B16
-	MOVD R0, R7
-	ADD $15, R6, R8
-	LSR $4, R8, R8
+	VMOVI $0, V17.B16; VMOVI $0, V18.B16; VMOVI $0, V19.B16; VMOVI $0, V20.B16; MOVD R0, R7; ADD $15, R6, R8; LSR $4, R8, R8
 
 weights:
-	FMOVQ 0(R7), F14
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	FMOVQ 16(R7), F15
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVQ F14, 0(R7)
-	WORD $0x4e2ed631 // fadd v17.4s, v17.4s, v14.4s
-	FMOVQ F15, 16(R7)
-	WORD $0x4e2fd652 // fadd v18.4s, v18.4s, v15.4s
-	FMOVQ 32(R7), F14
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	FMOVQ 48(R7), F15
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVQ F14, 32(R7)
-	WORD $0x4e2ed673 // fadd v19.4s, v19.4s, v14.4s
-	FMOVQ F15, 48(R7)
-	WORD $0x4e2fd694 // fadd v20.4s, v20.4s, v15.4s
-	ADD $64, R7, R7
-	SUBS $1, R8, R8
-	BNE weights
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4e34d652 // fadd v18.4s, v18.4s, v20.4s
-	WORD $0x4e32d631 // fadd v17.4s, v17.4s, v18.4s
-	VEXT $8, V17.B16, V17.B16, V14.B16
-	WORD $0x4e2ed631 // fadd v17.4s, v17.4s, v14.4s
-	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVQ 0(R7), F14; WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */; FMOVQ 16(R7), F15
+	WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */; WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */
+	WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */; WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */
+	WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */; WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */
+	WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */; VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4
+	VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4; WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */
+	WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */; WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */
+	WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */; WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */
+	WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */; WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */
+	WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */; WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */
+	WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */; WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */
+	WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */; WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */
+	WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */
+	WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */
+	WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */
+	WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */
+	WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */; WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */
+	WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */; WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */
+	WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */; WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */
+	WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */; WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */
+	WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */; WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */
+	WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */; WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */
+	WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVQ F14, 0(R7); WORD $0x4e2ed631 /* fadd v17.4s, v17.4s, v14.4s */
+	FMOVQ F15, 16(R7); WORD $0x4e2fd652 /* fadd v18.4s, v18.4s, v15.4s */; FMOVQ 32(R7), F14
+	WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */; FMOVQ 48(R7), F15; WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */
+	WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */; WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */
+	WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */; WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */
+	WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */; WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */
+	VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4; VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4
+	WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */; WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */
+	WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */; WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */
+	WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */; WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */
+	WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */; WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */
+	WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */; WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */
+	WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */; WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */
+	WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */; WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */; WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */; WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */; WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */; WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */
+	WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */; WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */
+	WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */; WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */
+	WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */; WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */
+	WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */; WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */
+	WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */; WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */
+	WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */; WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVQ F14, 32(R7)
+	WORD $0x4e2ed673 /* fadd v19.4s, v19.4s, v14.4s */; FMOVQ F15, 48(R7); WORD $0x4e2fd694 /* fadd v20.4s, v20.4s, v15.4s */
+	ADD $64, R7, R7; SUBS $1, R8, R8; BNE weights; WORD $0x4e33d631 /* fadd v17.4s, v17.4s, v19.4s */
+	WORD $0x4e34d652 /* fadd v18.4s, v18.4s, v20.4s */; WORD $0x4e32d631 /* fadd v17.4s, v17.4s, v18.4s */
+	VEXT $8, V17.B16, V17.B16, V14.B16; WORD $0x4e2ed631 /* fadd v17.4s, v17.4s, v14.4s */; WORD $0x7e30da31 /* faddp s17, v17.2s */
 
 	// Merge them with those of former blocks.
-	CBNZ R3, merged
-	FMOVS 0(R1), F14
-	VDUP V13.S[0], V15.S4
-	WORD $0x6eaee5f0 // fcmgt v16.4s, v15.4s, v14.4s
-	VDUP V14.S[0], V13.S4
-	VBIT V16.B16, V15.B16, V13.B16
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVS F14, 0(R4)
-	FMOVS F15, 16(R4)
-	FMOVS 0(R2), F18
-	WORD $0x6e2ede52 // fmul v18.4s, v18.4s, v14.4s
-	WORD $0x6e2fde31 // fmul v17.4s, v17.4s, v15.4s
-	WORD $0x4e31d651 // fadd v17.4s, v18.4s, v17.4s
+	CBNZ R3, merged; FMOVS 0(R1), F14; VDUP V13.S[0], V15.S4; WORD $0x6eaee5f0 /* fcmgt v16.4s, v15.4s, v14.4s */
+	VDUP V14.S[0], V13.S4; VBIT V16.B16, V15.B16, V13.B16; WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */
+	WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */; WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */
+	WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */; WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */
+	WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */; WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */
+	WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */; VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4
+	VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4; WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */
+	WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */; WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */
+	WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */; WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */
+	WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */; WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */
+	WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */; WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */
+	WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */; WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */
+	WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */; WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */
+	WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */
+	WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */
+	WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */
+	WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */
+	WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */; WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */
+	WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */; WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */
+	WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */; WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */
+	WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */; WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */
+	WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */; WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */
+	WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */; WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */
+	WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVS F14, 0(R4); FMOVS F15, 16(R4); FMOVS 0(R2), F18
+	WORD $0x6e2ede52 /* fmul v18.4s, v18.4s, v14.4s */; WORD $0x6e2fde31 /* fmul v17.4s, v17.4s, v15.4s */
+	WORD $0x4e31d651 /* fadd v17.4s, v18.4s, v17.4s */
 
 merged:
-	FMOVS.P F13, 4(R1)
-	FMOVS.P F17, 4(R2)
-	ADD $4, R4, R4
-	ADD $256, R0, R0
-	SUBS $1, R5, R5
-	BNE softmax
+	FMOVS.P F13, 4(R1); FMOVS.P F17, 4(R2); ADD $4, R4, R4; ADD $256, R0, R0; SUBS $1, R5, R5; BNE softmax
 	MOVD out+0(FP), R0
 	MOVD v+48(FP), R1
 	MOVD valueDim+88(FP), R2
 	MOVD weights+56(FP), R3
 	MOVD first+96(FP), R4
-	LSL $2, R2, R5
-	LSL $1, R2, R6
+	LSL $2, R2, R5; LSL $1, R2, R6
 
 	// Values, 32 dimensions at a time.
 
 values32:
-	CMP $32, R2
-	BLT done32
-	MOVD R1, R7
-	MOVD R3, R8
+	CMP $32, R2; BLT done32; MOVD R1, R7; MOVD R3, R8
 	MOVD n+72(FP), R9
-	VMOVI $0, V0.B16
-	VMOVI $0, V1.B16
-	VMOVI $0, V2.B16
-	VMOVI $0, V3.B16
-	VMOVI $0, V4.B16
-	VMOVI $0, V5.B16
-	VMOVI $0, V6.B16
-	VMOVI $0, V7.B16
-	VMOVI $0, V8.B16
-	VMOVI $0, V9.B16
-	VMOVI $0, V10.B16
-	VMOVI $0, V11.B16
-	VMOVI $0, V12.B16
-	VMOVI $0, V13.B16
-	VMOVI $0, V14.B16
-	VMOVI $0, V15.B16
+	VMOVI $0, V0.B16; VMOVI $0, V1.B16; VMOVI $0, V2.B16; VMOVI $0, V3.B16; VMOVI $0, V4.B16; VMOVI $0, V5.B16; VMOVI $0, V6.B16
+	VMOVI $0, V7.B16; VMOVI $0, V8.B16; VMOVI $0, V9.B16; VMOVI $0, V10.B16; VMOVI $0, V11.B16; VMOVI $0, V12.B16; VMOVI $0, V13.B16
+	VMOVI $0, V14.B16; VMOVI $0, V15.B16
 
 position32:
-	FMOVS 0(R8), F19
-	FMOVS 256(R8), F20
-	FMOVQ 0(R7), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f931200 // fmla v0.4s, v16.4s, v19.s[0]
-	WORD $0x4f941208 // fmla v8.4s, v16.4s, v20.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f931221 // fmla v1.4s, v17.4s, v19.s[0]
-	WORD $0x4f941229 // fmla v9.4s, v17.4s, v20.s[0]
-	FMOVQ 16(R7), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f931202 // fmla v2.4s, v16.4s, v19.s[0]
-	WORD $0x4f94120a // fmla v10.4s, v16.4s, v20.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f931223 // fmla v3.4s, v17.4s, v19.s[0]
-	WORD $0x4f94122b // fmla v11.4s, v17.4s, v20.s[0]
-	FMOVQ 32(R7), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f931204 // fmla v4.4s, v16.4s, v19.s[0]
-	WORD $0x4f94120c // fmla v12.4s, v16.4s, v20.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f931225 // fmla v5.4s, v17.4s, v19.s[0]
-	WORD $0x4f94122d // fmla v13.4s, v17.4s, v20.s[0]
-	FMOVQ 48(R7), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f931206 // fmla v6.4s, v16.4s, v19.s[0]
-	WORD $0x4f94120e // fmla v14.4s, v16.4s, v20.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f931227 // fmla v7.4s, v17.4s, v19.s[0]
-	WORD $0x4f94122f // fmla v15.4s, v17.4s, v20.s[0]
-	ADD $4, R8, R8
-	ADD R6, R7, R7
-	SUBS $1, R9, R9
-	BNE position32
-	MOVD R0, R10
-	CBNZ R4, store32
-	FMOVS 512(R3), F19
-	FMOVS 528(R3), F18
-	FMOVQ 0(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929000 // fmul v0.4s, v0.4s, v18.s[0]
-	WORD $0x4e20d600 // fadd v0.4s, v16.4s, v0.4s
-	FMOVQ 16(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f929021 // fmul v1.4s, v1.4s, v18.s[0]
-	WORD $0x4e21d621 // fadd v1.4s, v17.4s, v1.4s
-	FMOVQ 32(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929042 // fmul v2.4s, v2.4s, v18.s[0]
-	WORD $0x4e22d602 // fadd v2.4s, v16.4s, v2.4s
-	FMOVQ 48(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f929063 // fmul v3.4s, v3.4s, v18.s[0]
-	WORD $0x4e23d623 // fadd v3.4s, v17.4s, v3.4s
-	FMOVQ 64(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929084 // fmul v4.4s, v4.4s, v18.s[0]
-	WORD $0x4e24d604 // fadd v4.4s, v16.4s, v4.4s
-	FMOVQ 80(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9290a5 // fmul v5.4s, v5.4s, v18.s[0]
-	WORD $0x4e25d625 // fadd v5.4s, v17.4s, v5.4s
-	FMOVQ 96(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f9290c6 // fmul v6.4s, v6.4s, v18.s[0]
-	WORD $0x4e26d606 // fadd v6.4s, v16.4s, v6.4s
-	FMOVQ 112(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9290e7 // fmul v7.4s, v7.4s, v18.s[0]
-	WORD $0x4e27d627 // fadd v7.4s, v17.4s, v7.4s
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	FMOVQ F4, 64(R10)
-	FMOVQ F5, 80(R10)
-	FMOVQ F6, 96(R10)
-	FMOVQ F7, 112(R10)
-	ADD R5, R10, R10
-	FMOVS 516(R3), F19
-	FMOVS 532(R3), F18
-	FMOVQ 0(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929108 // fmul v8.4s, v8.4s, v18.s[0]
-	WORD $0x4e28d608 // fadd v8.4s, v16.4s, v8.4s
-	FMOVQ 16(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f929129 // fmul v9.4s, v9.4s, v18.s[0]
-	WORD $0x4e29d629 // fadd v9.4s, v17.4s, v9.4s
-	FMOVQ 32(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f92914a // fmul v10.4s, v10.4s, v18.s[0]
-	WORD $0x4e2ad60a // fadd v10.4s, v16.4s, v10.4s
-	FMOVQ 48(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f92916b // fmul v11.4s, v11.4s, v18.s[0]
-	WORD $0x4e2bd62b // fadd v11.4s, v17.4s, v11.4s
-	FMOVQ 64(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f92918c // fmul v12.4s, v12.4s, v18.s[0]
-	WORD $0x4e2cd60c // fadd v12.4s, v16.4s, v12.4s
-	FMOVQ 80(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9291ad // fmul v13.4s, v13.4s, v18.s[0]
-	WORD $0x4e2dd62d // fadd v13.4s, v17.4s, v13.4s
-	FMOVQ 96(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f9291ce // fmul v14.4s, v14.4s, v18.s[0]
-	WORD $0x4e2ed60e // fadd v14.4s, v16.4s, v14.4s
-	FMOVQ 112(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9291ef // fmul v15.4s, v15.4s, v18.s[0]
-	WORD $0x4e2fd62f // fadd v15.4s, v17.4s, v15.4s
-	FMOVQ F8, 0(R10)
-	FMOVQ F9, 16(R10)
-	FMOVQ F10, 32(R10)
-	FMOVQ F11, 48(R10)
-	FMOVQ F12, 64(R10)
-	FMOVQ F13, 80(R10)
-	FMOVQ F14, 96(R10)
-	FMOVQ F15, 112(R10)
-	ADD R5, R10, R10
-	JMP next32
+	FMOVS 0(R8), F19; FMOVS 256(R8), F20; FMOVQ 0(R7), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f931200 /* fmla v0.4s, v16.4s, v19.s[0] */; WORD $0x4f941208 /* fmla v8.4s, v16.4s, v20.s[0] */
+	WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */; WORD $0x4f931221 /* fmla v1.4s, v17.4s, v19.s[0] */
+	WORD $0x4f941229 /* fmla v9.4s, v17.4s, v20.s[0] */; FMOVQ 16(R7), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f931202 /* fmla v2.4s, v16.4s, v19.s[0] */; WORD $0x4f94120a /* fmla v10.4s, v16.4s, v20.s[0] */
+	WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */; WORD $0x4f931223 /* fmla v3.4s, v17.4s, v19.s[0] */
+	WORD $0x4f94122b /* fmla v11.4s, v17.4s, v20.s[0] */; FMOVQ 32(R7), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f931204 /* fmla v4.4s, v16.4s, v19.s[0] */; WORD $0x4f94120c /* fmla v12.4s, v16.4s, v20.s[0] */
+	WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */; WORD $0x4f931225 /* fmla v5.4s, v17.4s, v19.s[0] */
+	WORD $0x4f94122d /* fmla v13.4s, v17.4s, v20.s[0] */; FMOVQ 48(R7), F18; WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */
+	WORD $0x4f931206 /* fmla v6.4s, v16.4s, v19.s[0] */; WORD $0x4f94120e /* fmla v14.4s, v16.4s, v20.s[0] */
+	WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */; WORD $0x4f931227 /* fmla v7.4s, v17.4s, v19.s[0] */
+	WORD $0x4f94122f /* fmla v15.4s, v17.4s, v20.s[0] */; ADD $4, R8, R8; ADD R6, R7, R7; SUBS $1, R9, R9; BNE position32
+	MOVD R0, R10; CBNZ R4, store32; FMOVS 512(R3), F19; FMOVS 528(R3), F18; FMOVQ 0(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929000 /* fmul v0.4s, v0.4s, v18.s[0] */
+	WORD $0x4e20d600 /* fadd v0.4s, v16.4s, v0.4s */; FMOVQ 16(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f929021 /* fmul v1.4s, v1.4s, v18.s[0] */; WORD $0x4e21d621 /* fadd v1.4s, v17.4s, v1.4s */; FMOVQ 32(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929042 /* fmul v2.4s, v2.4s, v18.s[0] */
+	WORD $0x4e22d602 /* fadd v2.4s, v16.4s, v2.4s */; FMOVQ 48(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f929063 /* fmul v3.4s, v3.4s, v18.s[0] */; WORD $0x4e23d623 /* fadd v3.4s, v17.4s, v3.4s */; FMOVQ 64(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929084 /* fmul v4.4s, v4.4s, v18.s[0] */
+	WORD $0x4e24d604 /* fadd v4.4s, v16.4s, v4.4s */; FMOVQ 80(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9290a5 /* fmul v5.4s, v5.4s, v18.s[0] */; WORD $0x4e25d625 /* fadd v5.4s, v17.4s, v5.4s */; FMOVQ 96(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f9290c6 /* fmul v6.4s, v6.4s, v18.s[0] */
+	WORD $0x4e26d606 /* fadd v6.4s, v16.4s, v6.4s */; FMOVQ 112(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9290e7 /* fmul v7.4s, v7.4s, v18.s[0] */; WORD $0x4e27d627 /* fadd v7.4s, v17.4s, v7.4s */; FMOVQ F0, 0(R10)
+	FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); FMOVQ F4, 64(R10); FMOVQ F5, 80(R10); FMOVQ F6, 96(R10)
+	FMOVQ F7, 112(R10); ADD R5, R10, R10; FMOVS 516(R3), F19; FMOVS 532(R3), F18; FMOVQ 0(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929108 /* fmul v8.4s, v8.4s, v18.s[0] */
+	WORD $0x4e28d608 /* fadd v8.4s, v16.4s, v8.4s */; FMOVQ 16(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f929129 /* fmul v9.4s, v9.4s, v18.s[0] */; WORD $0x4e29d629 /* fadd v9.4s, v17.4s, v9.4s */; FMOVQ 32(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f92914a /* fmul v10.4s, v10.4s, v18.s[0] */
+	WORD $0x4e2ad60a /* fadd v10.4s, v16.4s, v10.4s */; FMOVQ 48(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f92916b /* fmul v11.4s, v11.4s, v18.s[0] */; WORD $0x4e2bd62b /* fadd v11.4s, v17.4s, v11.4s */; FMOVQ 64(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f92918c /* fmul v12.4s, v12.4s, v18.s[0] */
+	WORD $0x4e2cd60c /* fadd v12.4s, v16.4s, v12.4s */; FMOVQ 80(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9291ad /* fmul v13.4s, v13.4s, v18.s[0] */; WORD $0x4e2dd62d /* fadd v13.4s, v17.4s, v13.4s */; FMOVQ 96(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f9291ce /* fmul v14.4s, v14.4s, v18.s[0] */
+	WORD $0x4e2ed60e /* fadd v14.4s, v16.4s, v14.4s */; FMOVQ 112(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9291ef /* fmul v15.4s, v15.4s, v18.s[0] */; WORD $0x4e2fd62f /* fadd v15.4s, v17.4s, v15.4s */; FMOVQ F8, 0(R10)
+	FMOVQ F9, 16(R10); FMOVQ F10, 32(R10); FMOVQ F11, 48(R10); FMOVQ F12, 64(R10); FMOVQ F13, 80(R10); FMOVQ F14, 96(R10)
+	FMOVQ F15, 112(R10); ADD R5, R10, R10; JMP next32
 
 store32:
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	FMOVQ F4, 64(R10)
-	FMOVQ F5, 80(R10)
-	FMOVQ F6, 96(R10)
-	FMOVQ F7, 112(R10)
-	ADD R5, R10, R10
-	FMOVQ F8, 0(R10)
-	FMOVQ F9, 16(R10)
-	FMOVQ F10, 32(R10)
-	FMOVQ F11, 48(R10)
-	FMOVQ F12, 64(R10)
-	FMOVQ F13, 80(R10)
-	FMOVQ F14, 96(R10)
-	FMOVQ F15, 112(R10)
-	ADD R5, R10, R10
+	FMOVQ F0, 0(R10); FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); FMOVQ F4, 64(R10); FMOVQ F5, 80(R10)
+	FMOVQ F6, 96(R10); FMOVQ F7, 112(R10); ADD R5, R10, R10; FMOVQ F8, 0(R10); FMOVQ F9, 16(R10); FMOVQ F10, 32(R10)
+	FMOVQ F11, 48(R10); FMOVQ F12, 64(R10); FMOVQ F13, 80(R10); FMOVQ F14, 96(R10); FMOVQ F15, 112(R10); ADD R5, R10, R10
 
 next32:
-	ADD $128, R0, R0
-	ADD $64, R1, R1
-	SUB $32, R2, R2
-	JMP values32
+	ADD $128, R0, R0; ADD $64, R1, R1; SUB $32, R2, R2; JMP values32
 
 done32:
 
 	// Values, 16 dimensions at a time.
 
 values16:
-	CMP $16, R2
-	BLT done16
-	MOVD R1, R7
-	MOVD R3, R8
+	CMP $16, R2; BLT done16; MOVD R1, R7; MOVD R3, R8
 	MOVD n+72(FP), R9
-	VMOVI $0, V0.B16
-	VMOVI $0, V1.B16
-	VMOVI $0, V2.B16
-	VMOVI $0, V3.B16
-	VMOVI $0, V4.B16
-	VMOVI $0, V5.B16
-	VMOVI $0, V6.B16
+	VMOVI $0, V0.B16; VMOVI $0, V1.B16; VMOVI $0, V2.B16; VMOVI $0, V3.B16; VMOVI $0, V4.B16; VMOVI $0, V5.B16; VMOVI $0, V6.B16
 	VMOVI $0, V7.B16
 
 position16:
-	FMOVS 0(R8), F11
-	FMOVS 256(R8), F12
-	FMOVQ 0(R7), F10
-	WORD $0x0e217948 // fcvtl v8.4s, v10.4h
-	WORD $0x4f8b1100 // fmla v0.4s, v8.4s, v11.s[0]
-	WORD $0x4f8c1104 // fmla v4.4s, v8.4s, v12.s[0]
-	WORD $0x4e217949 // fcvtl2 v9.4s, v10.8h
-	WORD $0x4f8b1121 // fmla v1.4s, v9.4s, v11.s[0]
-	WORD $0x4f8c1125 // fmla v5.4s, v9.4s, v12.s[0]
-	FMOVQ 16(R7), F10
-	WORD $0x0e217948 // fcvtl v8.4s, v10.4h
-	WORD $0x4f8b1102 // fmla v2.4s, v8.4s, v11.s[0]
-	WORD $0x4f8c1106 // fmla v6.4s, v8.4s, v12.s[0]
-	WORD $0x4e217949 // fcvtl2 v9.4s, v10.8h
-	WORD $0x4f8b1123 // fmla v3.4s, v9.4s, v11.s[0]
-	WORD $0x4f8c1127 // fmla v7.4s, v9.4s, v12.s[0]
-	ADD $4, R8, R8
-	ADD R6, R7, R7
-	SUBS $1, R9, R9
-	BNE position16
-	MOVD R0, R10
-	CBNZ R4, store16
-	FMOVS 512(R3), F11
-	FMOVS 528(R3), F10
-	FMOVQ 0(R10), F8
-	WORD $0x4f8b9108 // fmul v8.4s, v8.4s, v11.s[0]
-	WORD $0x4f8a9000 // fmul v0.4s, v0.4s, v10.s[0]
-	WORD $0x4e20d500 // fadd v0.4s, v8.4s, v0.4s
-	FMOVQ 16(R10), F9
-	WORD $0x4f8b9129 // fmul v9.4s, v9.4s, v11.s[0]
-	WORD $0x4f8a9021 // fmul v1.4s, v1.4s, v10.s[0]
-	WORD $0x4e21d521 // fadd v1.4s, v9.4s, v1.4s
-	FMOVQ 32(R10), F8
-	WORD $0x4f8b9108 // fmul v8.4s, v8.4s, v11.s[0]
-	WORD $0x4f8a9042 // fmul v2.4s, v2.4s, v10.s[0]
-	WORD $0x4e22d502 // fadd v2.4s, v8.4s, v2.4s
-	FMOVQ 48(R10), F9
-	WORD $0x4f8b9129 // fmul v9.4s, v9.4s, v11.s[0]
-	WORD $0x4f8a9063 // fmul v3.4s, v3.4s, v10.s[0]
-	WORD $0x4e23d523 // fadd v3.4s, v9.4s, v3.4s
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	ADD R5, R10, R10
-	FMOVS 516(R3), F11
-	FMOVS 532(R3), F10
-	FMOVQ 0(R10), F8
-	WORD $0x4f8b9108 // fmul v8.4s, v8.4s, v11.s[0]
-	WORD $0x4f8a9084 // fmul v4.4s, v4.4s, v10.s[0]
-	WORD $0x4e24d504 // fadd v4.4s, v8.4s, v4.4s
-	FMOVQ 16(R10), F9
-	WORD $0x4f8b9129 // fmul v9.4s, v9.4s, v11.s[0]
-	WORD $0x4f8a90a5 // fmul v5.4s, v5.4s, v10.s[0]
-	WORD $0x4e25d525 // fadd v5.4s, v9.4s, v5.4s
-	FMOVQ 32(R10), F8
-	WORD $0x4f8b9108 // fmul v8.4s, v8.4s, v11.s[0]
-	WORD $0x4f8a90c6 // fmul v6.4s, v6.4s, v10.s[0]
-	WORD $0x4e26d506 // fadd v6.4s, v8.4s, v6.4s
-	FMOVQ 48(R10), F9
-	WORD $0x4f8b9129 // fmul v9.4s, v9.4s, v11.s[0]
-	WORD $0x4f8a90e7 // fmul v7.4s, v7.4s, v10.s[0]
-	WORD $0x4e27d527 // fadd v7.4s, v9.4s, v7.4s
-	FMOVQ F4, 0(R10)
-	FMOVQ F5, 16(R10)
-	FMOVQ F6, 32(R10)
-	FMOVQ F7, 48(R10)
-	ADD R5, R10, R10
-	JMP next16
+	FMOVS 0(R8), F11; FMOVS 256(R8), F12; FMOVQ 0(R7), F10; WORD $0x0e217948 /* fcvtl v8.4s, v10.4h */
+	WORD $0x4f8b1100 /* fmla v0.4s, v8.4s, v11.s[0] */; WORD $0x4f8c1104 /* fmla v4.4s, v8.4s, v12.s[0] */
+	WORD $0x4e217949 /* fcvtl2 v9.4s, v10.8h */; WORD $0x4f8b1121 /* fmla v1.4s, v9.4s, v11.s[0] */
+	WORD $0x4f8c1125 /* fmla v5.4s, v9.4s, v12.s[0] */; FMOVQ 16(R7), F10; WORD $0x0e217948 /* fcvtl v8.4s, v10.4h */
+	WORD $0x4f8b1102 /* fmla v2.4s, v8.4s, v11.s[0] */; WORD $0x4f8c1106 /* fmla v6.4s, v8.4s, v12.s[0] */
+	WORD $0x4e217949 /* fcvtl2 v9.4s, v10.8h */; WORD $0x4f8b1123 /* fmla v3.4s, v9.4s, v11.s[0] */
+	WORD $0x4f8c1127 /* fmla v7.4s, v9.4s, v12.s[0] */; ADD $4, R8, R8; ADD R6, R7, R7; SUBS $1, R9, R9; BNE position16
+	MOVD R0, R10; CBNZ R4, store16; FMOVS 512(R3), F11; FMOVS 528(R3), F10; FMOVQ 0(R10), F8
+	WORD $0x4f8b9108 /* fmul v8.4s, v8.4s, v11.s[0] */; WORD $0x4f8a9000 /* fmul v0.4s, v0.4s, v10.s[0] */
+	WORD $0x4e20d500 /* fadd v0.4s, v8.4s, v0.4s */; FMOVQ 16(R10), F9; WORD $0x4f8b9129 /* fmul v9.4s, v9.4s, v11.s[0] */
+	WORD $0x4f8a9021 /* fmul v1.4s, v1.4s, v10.s[0] */; WORD $0x4e21d521 /* fadd v1.4s, v9.4s, v1.4s */; FMOVQ 32(R10), F8
+	WORD $0x4f8b9108 /* fmul v8.4s, v8.4s, v11.s[0] */; WORD $0x4f8a9042 /* fmul v2.4s, v2.4s, v10.s[0] */
+	WORD $0x4e22d502 /* fadd v2.4s, v8.4s, v2.4s */; FMOVQ 48(R10), F9; WORD $0x4f8b9129 /* fmul v9.4s, v9.4s, v11.s[0] */
+	WORD $0x4f8a9063 /* fmul v3.4s, v3.4s, v10.s[0] */; WORD $0x4e23d523 /* fadd v3.4s, v9.4s, v3.4s */; FMOVQ F0, 0(R10)
+	FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); ADD R5, R10, R10; FMOVS 516(R3), F11; FMOVS 532(R3), F10
+	FMOVQ 0(R10), F8; WORD $0x4f8b9108 /* fmul v8.4s, v8.4s, v11.s[0] */; WORD $0x4f8a9084 /* fmul v4.4s, v4.4s, v10.s[0] */
+	WORD $0x4e24d504 /* fadd v4.4s, v8.4s, v4.4s */; FMOVQ 16(R10), F9; WORD $0x4f8b9129 /* fmul v9.4s, v9.4s, v11.s[0] */
+	WORD $0x4f8a90a5 /* fmul v5.4s, v5.4s, v10.s[0] */; WORD $0x4e25d525 /* fadd v5.4s, v9.4s, v5.4s */; FMOVQ 32(R10), F8
+	WORD $0x4f8b9108 /* fmul v8.4s, v8.4s, v11.s[0] */; WORD $0x4f8a90c6 /* fmul v6.4s, v6.4s, v10.s[0] */
+	WORD $0x4e26d506 /* fadd v6.4s, v8.4s, v6.4s */; FMOVQ 48(R10), F9; WORD $0x4f8b9129 /* fmul v9.4s, v9.4s, v11.s[0] */
+	WORD $0x4f8a90e7 /* fmul v7.4s, v7.4s, v10.s[0] */; WORD $0x4e27d527 /* fadd v7.4s, v9.4s, v7.4s */; FMOVQ F4, 0(R10)
+	FMOVQ F5, 16(R10); FMOVQ F6, 32(R10); FMOVQ F7, 48(R10); ADD R5, R10, R10; JMP next16
 
 store16:
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	ADD R5, R10, R10
-	FMOVQ F4, 0(R10)
-	FMOVQ F5, 16(R10)
-	FMOVQ F6, 32(R10)
-	FMOVQ F7, 48(R10)
-	ADD R5, R10, R10
+	FMOVQ F0, 0(R10); FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); ADD R5, R10, R10; FMOVQ F4, 0(R10); FMOVQ F5, 16(R10)
+	FMOVQ F6, 32(R10); FMOVQ F7, 48(R10); ADD R5, R10, R10
 
 next16:
-	ADD $64, R0, R0
-	ADD $32, R1, R1
-	SUB $16, R2, R2
-	JMP values16
+	ADD $64, R0, R0; ADD $32, R1, R1; SUB $16, R2, R2; JMP values16
 
 done16:
 	RET
@@ -2053,687 +827,265 @@ TEXT ·attendFloatsNEONQ2(SB), NOSPLIT, $0-104
 	// Scores: 64 sums for each query.
 	MOVD q+24(FP), R0
 	MOVD at+32(FP), R1
-	MOVD 0(R1), R2
-	ADD R2, R0, R3
-	MOVD 8(R1), R2
-	ADD R2, R0, R5
+	MOVD 0(R1), R2; ADD R2, R0, R3; MOVD 8(R1), R2; ADD R2, R0, R5
 	MOVD k+40(FP), R7
 	MOVD weights+56(FP), R9
 	MOVD $0x2, R11
 
 scores:
-	MOVD R7, R8
-	MOVD R3, R4
-	MOVD R5, R6
+	MOVD R7, R8; MOVD R3, R4; MOVD R5, R6
 	MOVD headDim+80(FP), R10
-	VMOVI $0, V0.B16
-	VMOVI $0, V1.B16
-	VMOVI $0, V2.B16
-	VMOVI $0, V3.B16
-	VMOVI $0, V4.B16
-	VMOVI $0, V5.B16
-	VMOVI $0, V6.B16
-	VMOVI $0, V7.B16
-	VMOVI $0, V8.B16
-	VMOVI $0, V9.B16
-	VMOVI $0, V10.B16
-	VMOVI $0, V11.B16
-	VMOVI $0, V12.B16
-	VMOVI $0, V13.B16
-	VMOVI $0, V14.B16
-	VMOVI $0, V15.B16
+	VMOVI $0, V0.B16; VMOVI $0, V1.B16; VMOVI $0, V2.B16; VMOVI $0, V3.B16; VMOVI $0, V4.B16; VMOVI $0, V5.B16; VMOVI $0, V6.B16
+	VMOVI $0, V7.B16; VMOVI $0, V8.B16; VMOVI $0, V9.B16; VMOVI $0, V10.B16; VMOVI $0, V11.B16; VMOVI $0, V12.B16; VMOVI $0, V13.B16
+	VMOVI $0, V14.B16; VMOVI $0, V15.B16
 
 score:
-	FMOVS 0(R4), F19
-	FMOVS 0(R6), F20
-	FMOVQ 0(R8), F16
-	WORD $0x4f931200 // fmla v0.4s, v16.4s, v19.s[0]
-	WORD $0x4f941208 // fmla v8.4s, v16.4s, v20.s[0]
-	FMOVQ 16(R8), F17
-	WORD $0x4f931221 // fmla v1.4s, v17.4s, v19.s[0]
-	WORD $0x4f941229 // fmla v9.4s, v17.4s, v20.s[0]
-	FMOVQ 32(R8), F16
-	WORD $0x4f931202 // fmla v2.4s, v16.4s, v19.s[0]
-	WORD $0x4f94120a // fmla v10.4s, v16.4s, v20.s[0]
-	FMOVQ 48(R8), F17
-	WORD $0x4f931223 // fmla v3.4s, v17.4s, v19.s[0]
-	WORD $0x4f94122b // fmla v11.4s, v17.4s, v20.s[0]
-	FMOVQ 64(R8), F16
-	WORD $0x4f931204 // fmla v4.4s, v16.4s, v19.s[0]
-	WORD $0x4f94120c // fmla v12.4s, v16.4s, v20.s[0]
-	FMOVQ 80(R8), F17
-	WORD $0x4f931225 // fmla v5.4s, v17.4s, v19.s[0]
-	WORD $0x4f94122d // fmla v13.4s, v17.4s, v20.s[0]
-	FMOVQ 96(R8), F16
-	WORD $0x4f931206 // fmla v6.4s, v16.4s, v19.s[0]
-	WORD $0x4f94120e // fmla v14.4s, v16.4s, v20.s[0]
-	FMOVQ 112(R8), F17
-	WORD $0x4f931227 // fmla v7.4s, v17.4s, v19.s[0]
-	WORD $0x4f94122f // fmla v15.4s, v17.4s, v20.s[0]
-	ADD $4, R4, R4
-	ADD $4, R6, R6
-	ADD $256, R8, R8
-	SUBS $1, R10, R10
-	BNE score
-	FMOVQ F0, 0(R9)
-	FMOVQ F1, 16(R9)
-	FMOVQ F2, 32(R9)
-	FMOVQ F3, 48(R9)
-	FMOVQ F4, 64(R9)
-	FMOVQ F5, 80(R9)
-	FMOVQ F6, 96(R9)
-	FMOVQ F7, 112(R9)
-	FMOVQ F8, 256(R9)
-	FMOVQ F9, 272(R9)
-	FMOVQ F10, 288(R9)
-	FMOVQ F11, 304(R9)
-	FMOVQ F12, 320(R9)
-	FMOVQ F13, 336(R9)
-	FMOVQ F14, 352(R9)
-	FMOVQ F15, 368(R9)
-	ADD $128, R9, R9
-	ADD $128, R7, R7
-	SUBS $1, R11, R11
-	BNE scores
+	FMOVS 0(R4), F19; FMOVS 0(R6), F20; FMOVQ 0(R8), F16; WORD $0x4f931200 /* fmla v0.4s, v16.4s, v19.s[0] */
+	WORD $0x4f941208 /* fmla v8.4s, v16.4s, v20.s[0] */; FMOVQ 16(R8), F17; WORD $0x4f931221 /* fmla v1.4s, v17.4s, v19.s[0] */
+	WORD $0x4f941229 /* fmla v9.4s, v17.4s, v20.s[0] */; FMOVQ 32(R8), F16; WORD $0x4f931202 /* fmla v2.4s, v16.4s, v19.s[0] */
+	WORD $0x4f94120a /* fmla v10.4s, v16.4s, v20.s[0] */; FMOVQ 48(R8), F17; WORD $0x4f931223 /* fmla v3.4s, v17.4s, v19.s[0] */
+	WORD $0x4f94122b /* fmla v11.4s, v17.4s, v20.s[0] */; FMOVQ 64(R8), F16; WORD $0x4f931204 /* fmla v4.4s, v16.4s, v19.s[0] */
+	WORD $0x4f94120c /* fmla v12.4s, v16.4s, v20.s[0] */; FMOVQ 80(R8), F17; WORD $0x4f931225 /* fmla v5.4s, v17.4s, v19.s[0] */
+	WORD $0x4f94122d /* fmla v13.4s, v17.4s, v20.s[0] */; FMOVQ 96(R8), F16; WORD $0x4f931206 /* fmla v6.4s, v16.4s, v19.s[0] */
+	WORD $0x4f94120e /* fmla v14.4s, v16.4s, v20.s[0] */; FMOVQ 112(R8), F17; WORD $0x4f931227 /* fmla v7.4s, v17.4s, v19.s[0] */
+	WORD $0x4f94122f /* fmla v15.4s, v17.4s, v20.s[0] */; ADD $4, R4, R4; ADD $4, R6, R6; ADD $256, R8, R8; SUBS $1, R10, R10
+	BNE score; FMOVQ F0, 0(R9); FMOVQ F1, 16(R9); FMOVQ F2, 32(R9); FMOVQ F3, 48(R9); FMOVQ F4, 64(R9); FMOVQ F5, 80(R9)
+	FMOVQ F6, 96(R9); FMOVQ F7, 112(R9); FMOVQ F8, 256(R9); FMOVQ F9, 272(R9); FMOVQ F10, 288(R9); FMOVQ F11, 304(R9)
+	FMOVQ F12, 320(R9); FMOVQ F13, 336(R9); FMOVQ F14, 352(R9); FMOVQ F15, 368(R9); ADD $128, R9, R9; ADD $128, R7, R7
+	SUBS $1, R11, R11; BNE scores
 	MOVD weights+56(FP), R0
 	MOVD largest+8(FP), R1
 	MOVD sums+16(FP), R2
 	MOVD first+96(FP), R3
 	MOVD n+72(FP), R6
-	MOVD $0xc2ae999a, R9
-	VDUP R9, V0.S4
-	MOVD $0x3fb8aa3b, R9
-	VDUP R9, V1.S4
-	MOVD $0x4b400000, R9
-	VDUP R9, V2.S4
-	MOVD $0x3f318000, R9
-	VDUP R9, V3.S4
-	MOVD $0xb95e8083, R9
-	VDUP R9, V4.S4
-	MOVD $0x3f800000, R9
-	VDUP R9, V5.S4
-	MOVD $0x39506967, R9
-	VDUP R9, V6.S4
-	MOVD $0x3ab743ce, R9
-	VDUP R9, V7.S4
-	MOVD $0x3c088908, R9
-	VDUP R9, V8.S4
-	MOVD $0x3d2aa9c1, R9
-	VDUP R9, V9.S4
-	MOVD $0x3e2aaaaa, R9
-	VDUP R9, V10.S4
-	MOVD $0x3f000000, R9
-	VDUP R9, V11.S4
-	MOVD $0xb4c0007f, R9
-	VDUP R9, V12.S4
-	ADD $512, R0, R4
-	MOVD $0x2, R5
+	MOVD $0xc2ae999a, R9; VDUP R9, V0.S4; MOVD $0x3fb8aa3b, R9; VDUP R9, V1.S4; MOVD $0x4b400000, R9; VDUP R9, V2.S4
+	MOVD $0x3f318000, R9; VDUP R9, V3.S4; MOVD $0xb95e8083, R9; VDUP R9, V4.S4; MOVD $0x3f800000, R9; VDUP R9, V5.S4
+	MOVD $0x39506967, R9; VDUP R9, V6.S4; MOVD $0x3ab743ce, R9; VDUP R9, V7.S4; MOVD $0x3c088908, R9; VDUP R9, V8.S4
+	MOVD $0x3d2aa9c1, R9; VDUP R9, V9.S4; MOVD $0x3e2aaaaa, R9; VDUP R9, V10.S4; MOVD $0x3f000000, R9; VDUP R9, V11.S4
+	MOVD $0xb4c0007f, R9; VDUP R9, V12.S4; ADD $512, R0, R4; MOVD $0x2, R5
 
 softmax:
 
 	// The largest score.
-	MOVD $0xff800000, R9
-	VDUP R9, V21.S4
-	VDUP R6, V22.S4
-	MOVD $indices<>(SB), R9
-	FMOVQ 0(R9), F23
-	MOVD $0x4, R9
-	VDUP R9, V24.S4
-	FMOVS 0(R0), F13
-	VDUP V13.S[0], V16.S4
-	VDUP V13.S[0], V15.S4
-	VDUP V13.S[0], V14.S4
-	VDUP V13.S[0], V13.S4
-	MOVD R0, R7
-	ADD $15, R6, R8
-	LSR $4, R8, R8
+	MOVD $0xff800000, R9; VDUP R9, V21.S4; VDUP R6, V22.S4; MOVD $indices<>(SB), R9; FMOVQ 0(R9), F23; MOVD $0x4, R9
+	VDUP R9, V24.S4; FMOVS 0(R0), F13; VDUP V13.S[0], V16.S4; VDUP V13.S[0], V15.S4; VDUP V13.S[0], V14.S4; VDUP V13.S[0], V13.S4
+	MOVD R0, R7; ADD $15, R6, R8; LSR $4, R8, R8
 
 largest:
-	FMOVQ 0(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 0(R7)
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	FMOVQ 16(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 16(R7)
-	WORD $0x6eaee73a // fcmgt v26.4s, v25.4s, v14.4s
-	VBIT V26.B16, V25.B16, V14.B16
-	FMOVQ 32(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 32(R7)
-	WORD $0x6eafe73a // fcmgt v26.4s, v25.4s, v15.4s
-	VBIT V26.B16, V25.B16, V15.B16
-	FMOVQ 48(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 48(R7)
-	WORD $0x6eb0e73a // fcmgt v26.4s, v25.4s, v16.4s
-	VBIT V26.B16, V25.B16, V16.B16
-	ADD $64, R7, R7
-	SUBS $1, R8, R8
-	BNE largest
-	WORD $0x6eade5da // fcmgt v26.4s, v14.4s, v13.4s
-	VBIT V26.B16, V14.B16, V13.B16
-	WORD $0x6eafe61a // fcmgt v26.4s, v16.4s, v15.4s
-	VBIT V26.B16, V16.B16, V15.B16
-	WORD $0x6eade5fa // fcmgt v26.4s, v15.4s, v13.4s
-	VBIT V26.B16, V15.B16, V13.B16
-	VEXT $8, V13.B16, V13.B16, V25.B16
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	VDUP V13.S[1], V25.S4
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	VDUP V13.S[0], V13.S4
+	FMOVQ 0(R7), F25; WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4
+	VBIF V26.B16, V21.B16, V25.B16; FMOVQ F25, 0(R7); WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */
+	VBIT V26.B16, V25.B16, V13.B16; FMOVQ 16(R7), F25; WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */
+	VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16; FMOVQ F25, 16(R7)
+	WORD $0x6eaee73a /* fcmgt v26.4s, v25.4s, v14.4s */; VBIT V26.B16, V25.B16, V14.B16; FMOVQ 32(R7), F25
+	WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16
+	FMOVQ F25, 32(R7); WORD $0x6eafe73a /* fcmgt v26.4s, v25.4s, v15.4s */; VBIT V26.B16, V25.B16, V15.B16; FMOVQ 48(R7), F25
+	WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16
+	FMOVQ F25, 48(R7); WORD $0x6eb0e73a /* fcmgt v26.4s, v25.4s, v16.4s */; VBIT V26.B16, V25.B16, V16.B16; ADD $64, R7, R7
+	SUBS $1, R8, R8; BNE largest; WORD $0x6eade5da /* fcmgt v26.4s, v14.4s, v13.4s */; VBIT V26.B16, V14.B16, V13.B16
+	WORD $0x6eafe61a /* fcmgt v26.4s, v16.4s, v15.4s */; VBIT V26.B16, V16.B16, V15.B16
+	WORD $0x6eade5fa /* fcmgt v26.4s, v15.4s, v13.4s */; VBIT V26.B16, V15.B16, V13.B16; VEXT $8, V13.B16, V13.B16, V25.B16
+	WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */; VBIT V26.B16, V25.B16, V13.B16; VDUP V13.S[1], V25.S4
+	WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */; VBIT V26.B16, V25.B16, V13.B16; VDUP V13.S[0], V13.S4
 
 	// Weights and their sum.
-	VMOVI $0, V17.B16
-	VMOVI $0, V18.B16
-	VMOVI $0, V19.B16
-	VMOVI $0, V20.B16
-	MOVD R0, R7
-	ADD $15, R6, R8
-	LSR $4, R8, R8
+	VMOVI $0, V17.B16; VMOVI $0, V18.B16; VMOVI $0, V19.B16; VMOVI $0, V20.B16; MOVD R0, R7; ADD $15, R6, R8; LSR $4, R8, R8
 
 weights:
-	FMOVQ 0(R7), F14
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	FMOVQ 16(R7), F15
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVQ F14, 0(R7)
-	WORD $0x4e2ed631 // fadd v17.4s, v17.4s, v14.4s
-	FMOVQ F15, 16(R7)
-	WORD $0x4e2fd652 // fadd v18.4s, v18.4s, v15.4s
-	FMOVQ 32(R7), F14
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	FMOVQ 48(R7), F15
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVQ F14, 32(R7)
-	WORD $0x4e2ed673 // fadd v19.4s, v19.4s, v14.4s
-	FMOVQ F15, 48(R7)
-	WORD $0x4e2fd694 // fadd v20.4s, v20.4s, v15.4s
-	ADD $64, R7, R7
-	SUBS $1, R8, R8
-	BNE weights
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4e34d652 // fadd v18.4s, v18.4s, v20.4s
-	WORD $0x4e32d631 // fadd v17.4s, v17.4s, v18.4s
-	VEXT $8, V17.B16, V17.B16, V14.B16
-	WORD $0x4e2ed631 // fadd v17.4s, v17.4s, v14.4s
-	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVQ 0(R7), F14; WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */; FMOVQ 16(R7), F15
+	WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */; WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */
+	WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */; WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */
+	WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */; WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */
+	WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */; VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4
+	VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4; WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */
+	WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */; WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */
+	WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */; WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */
+	WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */; WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */
+	WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */; WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */
+	WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */; WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */
+	WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */; WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */
+	WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */
+	WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */
+	WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */
+	WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */
+	WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */; WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */
+	WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */; WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */
+	WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */; WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */
+	WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */; WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */
+	WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */; WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */
+	WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */; WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */
+	WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVQ F14, 0(R7); WORD $0x4e2ed631 /* fadd v17.4s, v17.4s, v14.4s */
+	FMOVQ F15, 16(R7); WORD $0x4e2fd652 /* fadd v18.4s, v18.4s, v15.4s */; FMOVQ 32(R7), F14
+	WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */; FMOVQ 48(R7), F15; WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */
+	WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */; WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */
+	WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */; WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */
+	WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */; WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */
+	VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4; VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4
+	WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */; WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */
+	WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */; WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */
+	WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */; WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */
+	WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */; WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */
+	WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */; WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */
+	WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */; WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */
+	WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */; WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */; WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */; WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */; WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */; WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */
+	WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */; WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */
+	WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */; WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */
+	WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */; WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */
+	WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */; WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */
+	WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */; WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */
+	WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */; WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVQ F14, 32(R7)
+	WORD $0x4e2ed673 /* fadd v19.4s, v19.4s, v14.4s */; FMOVQ F15, 48(R7); WORD $0x4e2fd694 /* fadd v20.4s, v20.4s, v15.4s */
+	ADD $64, R7, R7; SUBS $1, R8, R8; BNE weights; WORD $0x4e33d631 /* fadd v17.4s, v17.4s, v19.4s */
+	WORD $0x4e34d652 /* fadd v18.4s, v18.4s, v20.4s */; WORD $0x4e32d631 /* fadd v17.4s, v17.4s, v18.4s */
+	VEXT $8, V17.B16, V17.B16, V14.B16; WORD $0x4e2ed631 /* fadd v17.4s, v17.4s, v14.4s */; WORD $0x7e30da31 /* faddp s17, v17.2s */
 
 	// Merge them with those of former blocks.
-	CBNZ R3, merged
-	FMOVS 0(R1), F14
-	VDUP V13.S[0], V15.S4
-	WORD $0x6eaee5f0 // fcmgt v16.4s, v15.4s, v14.4s
-	VDUP V14.S[0], V13.S4
-	VBIT V16.B16, V15.B16, V13.B16
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVS F14, 0(R4)
-	FMOVS F15, 16(R4)
-	FMOVS 0(R2), F18
-	WORD $0x6e2ede52 // fmul v18.4s, v18.4s, v14.4s
-	WORD $0x6e2fde31 // fmul v17.4s, v17.4s, v15.4s
-	WORD $0x4e31d651 // fadd v17.4s, v18.4s, v17.4s
+	CBNZ R3, merged; FMOVS 0(R1), F14; VDUP V13.S[0], V15.S4; WORD $0x6eaee5f0 /* fcmgt v16.4s, v15.4s, v14.4s */
+	VDUP V14.S[0], V13.S4; VBIT V16.B16, V15.B16, V13.B16; WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */
+	WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */; WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */
+	WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */; WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */
+	WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */; WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */
+	WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */; VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4
+	VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4; WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */
+	WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */; WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */
+	WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */; WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */
+	WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */; WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */
+	WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */; WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */
+	WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */; WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */
+	WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */; WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */
+	WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */
+	WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */
+	WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */
+	WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */
+	WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */; WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */
+	WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */; WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */
+	WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */; WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */
+	WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */; WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */
+	WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */; WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */
+	WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */; WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */
+	WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVS F14, 0(R4); FMOVS F15, 16(R4); FMOVS 0(R2), F18
+	WORD $0x6e2ede52 /* fmul v18.4s, v18.4s, v14.4s */; WORD $0x6e2fde31 /* fmul v17.4s, v17.4s, v15.4s */
+	WORD $0x4e31d651 /* fadd v17.4s, v18.4s, v17.4s */
 
 merged:
-	FMOVS.P F13, 4(R1)
-	FMOVS.P F17, 4(R2)
-	ADD $4, R4, R4
-	ADD $256, R0, R0
-	SUBS $1, R5, R5
-	BNE softmax
+	FMOVS.P F13, 4(R1); FMOVS.P F17, 4(R2); ADD $4, R4, R4; ADD $256, R0, R0; SUBS $1, R5, R5; BNE softmax
 	MOVD out+0(FP), R0
 	MOVD v+48(FP), R1
 	MOVD valueDim+88(FP), R2
 	MOVD weights+56(FP), R3
 	MOVD first+96(FP), R4
-	LSL $2, R2, R5
-	LSL $2, R2, R6
+	LSL $2, R2, R5; LSL $2, R2, R6
 
 	// Values, 32 dimensions at a time.
 
 values32:
-	CMP $32, R2
-	BLT done32
-	MOVD R1, R7
-	MOVD R3, R8
+	CMP $32, R2; BLT done32; MOVD R1, R7; MOVD R3, R8
 	MOVD n+72(FP), R9
-	VMOVI $0, V0.B16
-	VMOVI $0, V1.B16
-	VMOVI $0, V2.B16
-	VMOVI $0, V3.B16
-	VMOVI $0, V4.B16
-	VMOVI $0, V5.B16
-	VMOVI $0, V6.B16
-	VMOVI $0, V7.B16
-	VMOVI $0, V8.B16
-	VMOVI $0, V9.B16
-	VMOVI $0, V10.B16
-	VMOVI $0, V11.B16
-	VMOVI $0, V12.B16
-	VMOVI $0, V13.B16
-	VMOVI $0, V14.B16
-	VMOVI $0, V15.B16
+	VMOVI $0, V0.B16; VMOVI $0, V1.B16; VMOVI $0, V2.B16; VMOVI $0, V3.B16; VMOVI $0, V4.B16; VMOVI $0, V5.B16; VMOVI $0, V6.B16
+	VMOVI $0, V7.B16; VMOVI $0, V8.B16; VMOVI $0, V9.B16; VMOVI $0, V10.B16; VMOVI $0, V11.B16; VMOVI $0, V12.B16; VMOVI $0, V13.B16
+	VMOVI $0, V14.B16; VMOVI $0, V15.B16
 
 position32:
-	FMOVS 0(R8), F19
-	FMOVS 256(R8), F20
-	FMOVQ 0(R7), F16
-	WORD $0x4f931200 // fmla v0.4s, v16.4s, v19.s[0]
-	WORD $0x4f941208 // fmla v8.4s, v16.4s, v20.s[0]
-	FMOVQ 16(R7), F17
-	WORD $0x4f931221 // fmla v1.4s, v17.4s, v19.s[0]
-	WORD $0x4f941229 // fmla v9.4s, v17.4s, v20.s[0]
-	FMOVQ 32(R7), F16
-	WORD $0x4f931202 // fmla v2.4s, v16.4s, v19.s[0]
-	WORD $0x4f94120a // fmla v10.4s, v16.4s, v20.s[0]
-	FMOVQ 48(R7), F17
-	WORD $0x4f931223 // fmla v3.4s, v17.4s, v19.s[0]
-	WORD $0x4f94122b // fmla v11.4s, v17.4s, v20.s[0]
-	FMOVQ 64(R7), F16
-	WORD $0x4f931204 // fmla v4.4s, v16.4s, v19.s[0]
-	WORD $0x4f94120c // fmla v12.4s, v16.4s, v20.s[0]
-	FMOVQ 80(R7), F17
-	WORD $0x4f931225 // fmla v5.4s, v17.4s, v19.s[0]
-	WORD $0x4f94122d // fmla v13.4s, v17.4s, v20.s[0]
-	FMOVQ 96(R7), F16
-	WORD $0x4f931206 // fmla v6.4s, v16.4s, v19.s[0]
-	WORD $0x4f94120e // fmla v14.4s, v16.4s, v20.s[0]
-	FMOVQ 112(R7), F17
-	WORD $0x4f931227 // fmla v7.4s, v17.4s, v19.s[0]
-	WORD $0x4f94122f // fmla v15.4s, v17.4s, v20.s[0]
-	ADD $4, R8, R8
-	ADD R6, R7, R7
-	SUBS $1, R9, R9
-	BNE position32
-	MOVD R0, R10
-	CBNZ R4, store32
-	FMOVS 512(R3), F19
-	FMOVS 528(R3), F18
-	FMOVQ 0(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929000 // fmul v0.4s, v0.4s, v18.s[0]
-	WORD $0x4e20d600 // fadd v0.4s, v16.4s, v0.4s
-	FMOVQ 16(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f929021 // fmul v1.4s, v1.4s, v18.s[0]
-	WORD $0x4e21d621 // fadd v1.4s, v17.4s, v1.4s
-	FMOVQ 32(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929042 // fmul v2.4s, v2.4s, v18.s[0]
-	WORD $0x4e22d602 // fadd v2.4s, v16.4s, v2.4s
-	FMOVQ 48(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f929063 // fmul v3.4s, v3.4s, v18.s[0]
-	WORD $0x4e23d623 // fadd v3.4s, v17.4s, v3.4s
-	FMOVQ 64(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929084 // fmul v4.4s, v4.4s, v18.s[0]
-	WORD $0x4e24d604 // fadd v4.4s, v16.4s, v4.4s
-	FMOVQ 80(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9290a5 // fmul v5.4s, v5.4s, v18.s[0]
-	WORD $0x4e25d625 // fadd v5.4s, v17.4s, v5.4s
-	FMOVQ 96(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f9290c6 // fmul v6.4s, v6.4s, v18.s[0]
-	WORD $0x4e26d606 // fadd v6.4s, v16.4s, v6.4s
-	FMOVQ 112(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9290e7 // fmul v7.4s, v7.4s, v18.s[0]
-	WORD $0x4e27d627 // fadd v7.4s, v17.4s, v7.4s
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	FMOVQ F4, 64(R10)
-	FMOVQ F5, 80(R10)
-	FMOVQ F6, 96(R10)
-	FMOVQ F7, 112(R10)
-	ADD R5, R10, R10
-	FMOVS 516(R3), F19
-	FMOVS 532(R3), F18
-	FMOVQ 0(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929108 // fmul v8.4s, v8.4s, v18.s[0]
-	WORD $0x4e28d608 // fadd v8.4s, v16.4s, v8.4s
-	FMOVQ 16(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f929129 // fmul v9.4s, v9.4s, v18.s[0]
-	WORD $0x4e29d629 // fadd v9.4s, v17.4s, v9.4s
-	FMOVQ 32(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f92914a // fmul v10.4s, v10.4s, v18.s[0]
-	WORD $0x4e2ad60a // fadd v10.4s, v16.4s, v10.4s
-	FMOVQ 48(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f92916b // fmul v11.4s, v11.4s, v18.s[0]
-	WORD $0x4e2bd62b // fadd v11.4s, v17.4s, v11.4s
-	FMOVQ 64(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f92918c // fmul v12.4s, v12.4s, v18.s[0]
-	WORD $0x4e2cd60c // fadd v12.4s, v16.4s, v12.4s
-	FMOVQ 80(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9291ad // fmul v13.4s, v13.4s, v18.s[0]
-	WORD $0x4e2dd62d // fadd v13.4s, v17.4s, v13.4s
-	FMOVQ 96(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f9291ce // fmul v14.4s, v14.4s, v18.s[0]
-	WORD $0x4e2ed60e // fadd v14.4s, v16.4s, v14.4s
-	FMOVQ 112(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9291ef // fmul v15.4s, v15.4s, v18.s[0]
-	WORD $0x4e2fd62f // fadd v15.4s, v17.4s, v15.4s
-	FMOVQ F8, 0(R10)
-	FMOVQ F9, 16(R10)
-	FMOVQ F10, 32(R10)
-	FMOVQ F11, 48(R10)
-	FMOVQ F12, 64(R10)
-	FMOVQ F13, 80(R10)
-	FMOVQ F14, 96(R10)
-	FMOVQ F15, 112(R10)
-	ADD R5, R10, R10
-	JMP next32
+	FMOVS 0(R8), F19; FMOVS 256(R8), F20; FMOVQ 0(R7), F16; WORD $0x4f931200 /* fmla v0.4s, v16.4s, v19.s[0] */
+	WORD $0x4f941208 /* fmla v8.4s, v16.4s, v20.s[0] */; FMOVQ 16(R7), F17; WORD $0x4f931221 /* fmla v1.4s, v17.4s, v19.s[0] */
+	WORD $0x4f941229 /* fmla v9.4s, v17.4s, v20.s[0] */; FMOVQ 32(R7), F16; WORD $0x4f931202 /* fmla v2.4s, v16.4s, v19.s[0] */
+	WORD $0x4f94120a /* fmla v10.4s, v16.4s, v20.s[0] */; FMOVQ 48(R7), F17; WORD $0x4f931223 /* fmla v3.4s, v17.4s, v19.s[0] */
+	WORD $0x4f94122b /* fmla v11.4s, v17.4s, v20.s[0] */; FMOVQ 64(R7), F16; WORD $0x4f931204 /* fmla v4.4s, v16.4s, v19.s[0] */
+	WORD $0x4f94120c /* fmla v12.4s, v16.4s, v20.s[0] */; FMOVQ 80(R7), F17; WORD $0x4f931225 /* fmla v5.4s, v17.4s, v19.s[0] */
+	WORD $0x4f94122d /* fmla v13.4s, v17.4s, v20.s[0] */; FMOVQ 96(R7), F16; WORD $0x4f931206 /* fmla v6.4s, v16.4s, v19.s[0] */
+	WORD $0x4f94120e /* fmla v14.4s, v16.4s, v20.s[0] */; FMOVQ 112(R7), F17; WORD $0x4f931227 /* fmla v7.4s, v17.4s, v19.s[0] */
+	WORD $0x4f94122f /* fmla v15.4s, v17.4s, v20.s[0] */; ADD $4, R8, R8; ADD R6, R7, R7; SUBS $1, R9, R9; BNE position32
+	MOVD R0, R10; CBNZ R4, store32; FMOVS 512(R3), F19; FMOVS 528(R3), F18; FMOVQ 0(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929000 /* fmul v0.4s, v0.4s, v18.s[0] */
+	WORD $0x4e20d600 /* fadd v0.4s, v16.4s, v0.4s */; FMOVQ 16(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f929021 /* fmul v1.4s, v1.4s, v18.s[0] */; WORD $0x4e21d621 /* fadd v1.4s, v17.4s, v1.4s */; FMOVQ 32(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929042 /* fmul v2.4s, v2.4s, v18.s[0] */
+	WORD $0x4e22d602 /* fadd v2.4s, v16.4s, v2.4s */; FMOVQ 48(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f929063 /* fmul v3.4s, v3.4s, v18.s[0] */; WORD $0x4e23d623 /* fadd v3.4s, v17.4s, v3.4s */; FMOVQ 64(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929084 /* fmul v4.4s, v4.4s, v18.s[0] */
+	WORD $0x4e24d604 /* fadd v4.4s, v16.4s, v4.4s */; FMOVQ 80(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9290a5 /* fmul v5.4s, v5.4s, v18.s[0] */; WORD $0x4e25d625 /* fadd v5.4s, v17.4s, v5.4s */; FMOVQ 96(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f9290c6 /* fmul v6.4s, v6.4s, v18.s[0] */
+	WORD $0x4e26d606 /* fadd v6.4s, v16.4s, v6.4s */; FMOVQ 112(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9290e7 /* fmul v7.4s, v7.4s, v18.s[0] */; WORD $0x4e27d627 /* fadd v7.4s, v17.4s, v7.4s */; FMOVQ F0, 0(R10)
+	FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); FMOVQ F4, 64(R10); FMOVQ F5, 80(R10); FMOVQ F6, 96(R10)
+	FMOVQ F7, 112(R10); ADD R5, R10, R10; FMOVS 516(R3), F19; FMOVS 532(R3), F18; FMOVQ 0(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929108 /* fmul v8.4s, v8.4s, v18.s[0] */
+	WORD $0x4e28d608 /* fadd v8.4s, v16.4s, v8.4s */; FMOVQ 16(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f929129 /* fmul v9.4s, v9.4s, v18.s[0] */; WORD $0x4e29d629 /* fadd v9.4s, v17.4s, v9.4s */; FMOVQ 32(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f92914a /* fmul v10.4s, v10.4s, v18.s[0] */
+	WORD $0x4e2ad60a /* fadd v10.4s, v16.4s, v10.4s */; FMOVQ 48(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f92916b /* fmul v11.4s, v11.4s, v18.s[0] */; WORD $0x4e2bd62b /* fadd v11.4s, v17.4s, v11.4s */; FMOVQ 64(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f92918c /* fmul v12.4s, v12.4s, v18.s[0] */
+	WORD $0x4e2cd60c /* fadd v12.4s, v16.4s, v12.4s */; FMOVQ 80(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9291ad /* fmul v13.4s, v13.4s, v18.s[0] */; WORD $0x4e2dd62d /* fadd v13.4s, v17.4s, v13.4s */; FMOVQ 96(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f9291ce /* fmul v14.4s, v14.4s, v18.s[0] */
+	WORD $0x4e2ed60e /* fadd v14.4s, v16.4s, v14.4s */; FMOVQ 112(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9291ef /* fmul v15.4s, v15.4s, v18.s[0] */; WORD $0x4e2fd62f /* fadd v15.4s, v17.4s, v15.4s */; FMOVQ F8, 0(R10)
+	FMOVQ F9, 16(R10); FMOVQ F10, 32(R10); FMOVQ F11, 48(R10); FMOVQ F12, 64(R10); FMOVQ F13, 80(R10); FMOVQ F14, 96(R10)
+	FMOVQ F15, 112(R10); ADD R5, R10, R10; JMP next32
 
 store32:
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	FMOVQ F4, 64(R10)
-	FMOVQ F5, 80(R10)
-	FMOVQ F6, 96(R10)
-	FMOVQ F7, 112(R10)
-	ADD R5, R10, R10
-	FMOVQ F8, 0(R10)
-	FMOVQ F9, 16(R10)
-	FMOVQ F10, 32(R10)
-	FMOVQ F11, 48(R10)
-	FMOVQ F12, 64(R10)
-	FMOVQ F13, 80(R10)
-	FMOVQ F14, 96(R10)
-	FMOVQ F15, 112(R10)
-	ADD R5, R10, R10
+	FMOVQ F0, 0(R10); FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); FMOVQ F4, 64(R10); FMOVQ F5, 80(R10)
+	FMOVQ F6, 96(R10); FMOVQ F7, 112(R10); ADD R5, R10, R10; FMOVQ F8, 0(R10); FMOVQ F9, 16(R10); FMOVQ F10, 32(R10)
+	FMOVQ F11, 48(R10); FMOVQ F12, 64(R10); FMOVQ F13, 80(R10); FMOVQ F14, 96(R10); FMOVQ F15, 112(R10); ADD R5, R10, R10
 
 next32:
-	ADD $128, R0, R0
-	ADD $128, R1, R1
-	SUB $32, R2, R2
-	JMP values32
+	ADD $128, R0, R0; ADD $128, R1, R1; SUB $32, R2, R2; JMP values32
 
 done32:
 
 	// Values, 16 dimensions at a time.
 
 values16:
-	CMP $16, R2
-	BLT done16
-	MOVD R1, R7
-	MOVD R3, R8
+	CMP $16, R2; BLT done16; MOVD R1, R7; MOVD R3, R8
 	MOVD n+72(FP), R9
-	VMOVI $0, V0.B16
-	VMOVI $0, V1.B16
-	VMOVI $0, V2.B16
-	VMOVI $0, V3.B16
-	VMOVI $0, V4.B16
-	VMOVI $0, V5.B16
-	VMOVI $0, V6.B16
+	VMOVI $0, V0.B16; VMOVI $0, V1.B16; VMOVI $0, V2.B16; VMOVI $0, V3.B16; VMOVI $0, V4.B16; VMOVI $0, V5.B16; VMOVI $0, V6.B16
 	VMOVI $0, V7.B16
 
 position16:
-	FMOVS 0(R8), F11
-	FMOVS 256(R8), F12
-	FMOVQ 0(R7), F8
-	WORD $0x4f8b1100 // fmla v0.4s, v8.4s, v11.s[0]
-	WORD $0x4f8c1104 // fmla v4.4s, v8.4s, v12.s[0]
-	FMOVQ 16(R7), F9
-	WORD $0x4f8b1121 // fmla v1.4s, v9.4s, v11.s[0]
-	WORD $0x4f8c1125 // fmla v5.4s, v9.4s, v12.s[0]
-	FMOVQ 32(R7), F8
-	WORD $0x4f8b1102 // fmla v2.4s, v8.4s, v11.s[0]
-	WORD $0x4f8c1106 // fmla v6.4s, v8.4s, v12.s[0]
-	FMOVQ 48(R7), F9
-	WORD $0x4f8b1123 // fmla v3.4s, v9.4s, v11.s[0]
-	WORD $0x4f8c1127 // fmla v7.4s, v9.4s, v12.s[0]
-	ADD $4, R8, R8
-	ADD R6, R7, R7
-	SUBS $1, R9, R9
-	BNE position16
-	MOVD R0, R10
-	CBNZ R4, store16
-	FMOVS 512(R3), F11
-	FMOVS 528(R3), F10
-	FMOVQ 0(R10), F8
-	WORD $0x4f8b9108 // fmul v8.4s, v8.4s, v11.s[0]
-	WORD $0x4f8a9000 // fmul v0.4s, v0.4s, v10.s[0]
-	WORD $0x4e20d500 // fadd v0.4s, v8.4s, v0.4s
-	FMOVQ 16(R10), F9
-	WORD $0x4f8b9129 // fmul v9.4s, v9.4s, v11.s[0]
-	WORD $0x4f8a9021 // fmul v1.4s, v1.4s, v10.s[0]
-	WORD $0x4e21d521 // fadd v1.4s, v9.4s, v1.4s
-	FMOVQ 32(R10), F8
-	WORD $0x4f8b9108 // fmul v8.4s, v8.4s, v11.s[0]
-	WORD $0x4f8a9042 // fmul v2.4s, v2.4s, v10.s[0]
-	WORD $0x4e22d502 // fadd v2.4s, v8.4s, v2.4s
-	FMOVQ 48(R10), F9
-	WORD $0x4f8b9129 // fmul v9.4s, v9.4s, v11.s[0]
-	WORD $0x4f8a9063 // fmul v3.4s, v3.4s, v10.s[0]
-	WORD $0x4e23d523 // fadd v3.4s, v9.4s, v3.4s
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	ADD R5, R10, R10
-	FMOVS 516(R3), F11
-	FMOVS 532(R3), F10
-	FMOVQ 0(R10), F8
-	WORD $0x4f8b9108 // fmul v8.4s, v8.4s, v11.s[0]
-	WORD $0x4f8a9084 // fmul v4.4s, v4.4s, v10.s[0]
-	WORD $0x4e24d504 // fadd v4.4s, v8.4s, v4.4s
-	FMOVQ 16(R10), F9
-	WORD $0x4f8b9129 // fmul v9.4s, v9.4s, v11.s[0]
-	WORD $0x4f8a90a5 // fmul v5.4s, v5.4s, v10.s[0]
-	WORD $0x4e25d525 // fadd v5.4s, v9.4s, v5.4s
-	FMOVQ 32(R10), F8
-	WORD $0x4f8b9108 // fmul v8.4s, v8.4s, v11.s[0]
-	WORD $0x4f8a90c6 // fmul v6.4s, v6.4s, v10.s[0]
-	WORD $0x4e26d506 // fadd v6.4s, v8.4s, v6.4s
-	FMOVQ 48(R10), F9
-	WORD $0x4f8b9129 // fmul v9.4s, v9.4s, v11.s[0]
-	WORD $0x4f8a90e7 // fmul v7.4s, v7.4s, v10.s[0]
-	WORD $0x4e27d527 // fadd v7.4s, v9.4s, v7.4s
-	FMOVQ F4, 0(R10)
-	FMOVQ F5, 16(R10)
-	FMOVQ F6, 32(R10)
-	FMOVQ F7, 48(R10)
-	ADD R5, R10, R10
-	JMP next16
+	FMOVS 0(R8), F11; FMOVS 256(R8), F12; FMOVQ 0(R7), F8; WORD $0x4f8b1100 /* fmla v0.4s, v8.4s, v11.s[0] */
+	WORD $0x4f8c1104 /* fmla v4.4s, v8.4s, v12.s[0] */; FMOVQ 16(R7), F9; WORD $0x4f8b1121 /* fmla v1.4s, v9.4s, v11.s[0] */
+	WORD $0x4f8c1125 /* fmla v5.4s, v9.4s, v12.s[0] */; FMOVQ 32(R7), F8; WORD $0x4f8b1102 /* fmla v2.4s, v8.4s, v11.s[0] */
+	WORD $0x4f8c1106 /* fmla v6.4s, v8.4s, v12.s[0] */; FMOVQ 48(R7), F9; WORD $0x4f8b1123 /* fmla v3.4s, v9.4s, v11.s[0] */
+	WORD $0x4f8c1127 /* fmla v7.4s, v9.4s, v12.s[0] */; ADD $4, R8, R8; ADD R6, R7, R7; SUBS $1, R9, R9; BNE position16
+	MOVD R0, R10; CBNZ R4, store16; FMOVS 512(R3), F11; FMOVS 528(R3), F10; FMOVQ 0(R10), F8
+	WORD $0x4f8b9108 /* fmul v8.4s, v8.4s, v11.s[0] */; WORD $0x4f8a9000 /* fmul v0.4s, v0.4s, v10.s[0] */
+	WORD $0x4e20d500 /* fadd v0.4s, v8.4s, v0.4s */; FMOVQ 16(R10), F9; WORD $0x4f8b9129 /* fmul v9.4s, v9.4s, v11.s[0] */
+	WORD $0x4f8a9021 /* fmul v1.4s, v1.4s, v10.s[0] */; WORD $0x4e21d521 /* fadd v1.4s, v9.4s, v1.4s */; FMOVQ 32(R10), F8
+	WORD $0x4f8b9108 /* fmul v8.4s, v8.4s, v11.s[0] */; WORD $0x4f8a9042 /* fmul v2.4s, v2.4s, v10.s[0] */
+	WORD $0x4e22d502 /* fadd v2.4s, v8.4s, v2.4s */; FMOVQ 48(R10), F9; WORD $0x4f8b9129 /* fmul v9.4s, v9.4s, v11.s[0] */
+	WORD $0x4f8a9063 /* fmul v3.4s, v3.4s, v10.s[0] */; WORD $0x4e23d523 /* fadd v3.4s, v9.4s, v3.4s */; FMOVQ F0, 0(R10)
+	FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); ADD R5, R10, R10; FMOVS 516(R3), F11; FMOVS 532(R3), F10
+	FMOVQ 0(R10), F8; WORD $0x4f8b9108 /* fmul v8.4s, v8.4s, v11.s[0] */; WORD $0x4f8a9084 /* fmul v4.4s, v4.4s, v10.s[0] */
+	WORD $0x4e24d504 /* fadd v4.4s, v8.4s, v4.4s */; FMOVQ 16(R10), F9; WORD $0x4f8b9129 /* fmul v9.4s, v9.4s, v11.s[0] */
+	WORD $0x4f8a90a5 /* fmul v5.4s, v5.4s, v10.s[0] */; WORD $0x4e25d525 /* fadd v5.4s, v9.4s, v5.4s */; FMOVQ 32(R10), F8
+	WORD $0x4f8b9108 /* fmul v8.4s, v8.4s, v11.s[0] */; WORD $0x4f8a90c6 /* fmul v6.4s, v6.4s, v10.s[0] */
+	WORD $0x4e26d506 /* fadd v6.4s, v8.4s, v6.4s */; FMOVQ 48(R10), F9; WORD $0x4f8b9129 /* fmul v9.4s, v9.4s, v11.s[0] */
+	WORD $0x4f8a90e7 /* fmul v7.4s, v7.4s, v10.s[0] */; WORD $0x4e27d527 /* fadd v7.4s, v9.4s, v7.4s */; FMOVQ F4, 0(R10)
+	FMOVQ F5, 16(R10); FMOVQ F6, 32(R10); FMOVQ F7, 48(R10); ADD R5, R10, R10; JMP next16
 
 store16:
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	ADD R5, R10, R10
-	FMOVQ F4, 0(R10)
-	FMOVQ F5, 16(R10)
-	FMOVQ F6, 32(R10)
-	FMOVQ F7, 48(R10)
-	ADD R5, R10, R10
+	FMOVQ F0, 0(R10); FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); ADD R5, R10, R10; FMOVQ F4, 0(R10); FMOVQ F5, 16(R10)
+	FMOVQ F6, 32(R10); FMOVQ F7, 48(R10); ADD R5, R10, R10
 
 next16:
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	SUB $16, R2, R2
-	JMP values16
+	ADD $64, R0, R0; ADD $64, R1, R1; SUB $16, R2, R2; JMP values16
 
 done16:
 	RET
@@ -2744,543 +1096,216 @@ TEXT ·attendHalvesNEONQ3(SB), NOSPLIT, $0-104
 	// Scores: 64 sums for each query.
 	MOVD q+24(FP), R0
 	MOVD at+32(FP), R1
-	MOVD 0(R1), R2
-	ADD R2, R0, R3
-	MOVD 8(R1), R2
-	ADD R2, R0, R5
-	MOVD 16(R1), R2
-	ADD R2, R0, R7
+	MOVD 0(R1), R2; ADD R2, R0, R3; MOVD 8(R1), R2; ADD R2, R0, R5; MOVD 16(R1), R2; ADD R2, R0, R7
 	MOVD k+40(FP), R9
 	MOVD weights+56(FP), R11
 	MOVD $0x4, R13
 
 scores:
-	MOVD R9, R10
-	MOVD R3, R4
-	MOVD R5, R6
-	MOVD R7, R8
+	MOVD R9, R10; MOVD R3, R4; MOVD R5, R6; MOVD R7, R8
 	MOVD headDim+80(FP), R12
-	VMOVI $0, V0.B16
-	VMOVI $0, V1.B16
-	VMOVI $0, V2.B16
-	VMOVI $0, V3.B16
-	VMOVI $0, V4.B16
-	VMOVI $0, V5.B16
-	VMOVI $0, V6.B16
-	VMOVI $0, V7.B16
-	VMOVI $0, V8.B16
-	VMOVI $0, V9.B16
-	VMOVI $0, V10.B16
-	VMOVI $0, V11.B16
+	VMOVI $0, V0.B16; VMOVI $0, V1.B16; VMOVI $0, V2.B16; VMOVI $0, V3.B16; VMOVI $0, V4.B16; VMOVI $0, V5.B16; VMOVI $0, V6.B16
+	VMOVI $0, V7.B16; VMOVI $0, V8.B16; VMOVI $0, V9.B16; VMOVI $0, V10.B16; VMOVI $0, V11.B16
 
 score:
-	FMOVS 0(R4), F15
-	FMOVS 0(R6), F16
-	FMOVS 0(R8), F17
-	FMOVQ 0(R10), F14
-	WORD $0x0e2179cc // fcvtl v12.4s, v14.4h
-	WORD $0x4f8f1180 // fmla v0.4s, v12.4s, v15.s[0]
-	WORD $0x4f901184 // fmla v4.4s, v12.4s, v16.s[0]
-	WORD $0x4f911188 // fmla v8.4s, v12.4s, v17.s[0]
-	WORD $0x4e2179cd // fcvtl2 v13.4s, v14.8h
-	WORD $0x4f8f11a1 // fmla v1.4s, v13.4s, v15.s[0]
-	WORD $0x4f9011a5 // fmla v5.4s, v13.4s, v16.s[0]
-	WORD $0x4f9111a9 // fmla v9.4s, v13.4s, v17.s[0]
-	FMOVQ 16(R10), F14
-	WORD $0x0e2179cc // fcvtl v12.4s, v14.4h
-	WORD $0x4f8f1182 // fmla v2.4s, v12.4s, v15.s[0]
-	WORD $0x4f901186 // fmla v6.4s, v12.4s, v16.s[0]
-	WORD $0x4f91118a // fmla v10.4s, v12.4s, v17.s[0]
-	WORD $0x4e2179cd // fcvtl2 v13.4s, v14.8h
-	WORD $0x4f8f11a3 // fmla v3.4s, v13.4s, v15.s[0]
-	WORD $0x4f9011a7 // fmla v7.4s, v13.4s, v16.s[0]
-	WORD $0x4f9111ab // fmla v11.4s, v13.4s, v17.s[0]
-	ADD $4, R4, R4
-	ADD $4, R6, R6
-	ADD $4, R8, R8
-	ADD $128, R10, R10
-	SUBS $1, R12, R12
-	BNE score
-	FMOVQ F0, 0(R11)
-	FMOVQ F1, 16(R11)
-	FMOVQ F2, 32(R11)
-	FMOVQ F3, 48(R11)
-	FMOVQ F4, 256(R11)
-	FMOVQ F5, 272(R11)
-	FMOVQ F6, 288(R11)
-	FMOVQ F7, 304(R11)
-	FMOVQ F8, 512(R11)
-	FMOVQ F9, 528(R11)
-	FMOVQ F10, 544(R11)
-	FMOVQ F11, 560(R11)
-	ADD $64, R11, R11
-	ADD $32, R9, R9
-	SUBS $1, R13, R13
-	BNE scores
+	FMOVS 0(R4), F15; FMOVS 0(R6), F16; FMOVS 0(R8), F17; FMOVQ 0(R10), F14; WORD $0x0e2179cc /* fcvtl v12.4s, v14.4h */
+	WORD $0x4f8f1180 /* fmla v0.4s, v12.4s, v15.s[0] */; WORD $0x4f901184 /* fmla v4.4s, v12.4s, v16.s[0] */
+	WORD $0x4f911188 /* fmla v8.4s, v12.4s, v17.s[0] */; WORD $0x4e2179cd /* fcvtl2 v13.4s, v14.8h */
+	WORD $0x4f8f11a1 /* fmla v1.4s, v13.4s, v15.s[0] */; WORD $0x4f9011a5 /* fmla v5.4s, v13.4s, v16.s[0] */
+	WORD $0x4f9111a9 /* fmla v9.4s, v13.4s, v17.s[0] */; FMOVQ 16(R10), F14; WORD $0x0e2179cc /* fcvtl v12.4s, v14.4h */
+	WORD $0x4f8f1182 /* fmla v2.4s, v12.4s, v15.s[0] */; WORD $0x4f901186 /* fmla v6.4s, v12.4s, v16.s[0] */
+	WORD $0x4f91118a /* fmla v10.4s, v12.4s, v17.s[0] */; WORD $0x4e2179cd /* fcvtl2 v13.4s, v14.8h */
+	WORD $0x4f8f11a3 /* fmla v3.4s, v13.4s, v15.s[0] */; WORD $0x4f9011a7 /* fmla v7.4s, v13.4s, v16.s[0] */
+	WORD $0x4f9111ab /* fmla v11.4s, v13.4s, v17.s[0] */; ADD $4, R4, R4; ADD $4, R6, R6; ADD $4, R8, R8; ADD $128, R10, R10
+	SUBS $1, R12, R12; BNE score; FMOVQ F0, 0(R11); FMOVQ F1, 16(R11); FMOVQ F2, 32(R11); FMOVQ F3, 48(R11); FMOVQ F4, 256(R11)
+	FMOVQ F5, 272(R11); FMOVQ F6, 288(R11); FMOVQ F7, 304(R11); FMOVQ F8, 512(R11); FMOVQ F9, 528(R11); FMOVQ F10, 544(R11)
+	FMOVQ F11, 560(R11); ADD $64, R11, R11; ADD $32, R9, R9; SUBS $1, R13, R13; BNE scores
 	MOVD weights+56(FP), R0
 	MOVD largest+8(FP), R1
 	MOVD sums+16(FP), R2
 	MOVD first+96(FP), R3
 	MOVD n+72(FP), R6
-	MOVD $0xc2ae999a, R9
-	VDUP R9, V0.S4
-	MOVD $0x3fb8aa3b, R9
-	VDUP R9, V1.S4
-	MOVD $0x4b400000, R9
-	VDUP R9, V2.S4
-	MOVD $0x3f318000, R9
-	VDUP R9, V3.S4
-	MOVD $0xb95e8083, R9
-	VDUP R9, V4.S4
-	MOVD $0x3f800000, R9
-	VDUP R9, V5.S4
-	MOVD $0x39506967, R9
-	VDUP R9, V6.S4
-	MOVD $0x3ab743ce, R9
-	VDUP R9, V7.S4
-	MOVD $0x3c088908, R9
-	VDUP R9, V8.S4
-	MOVD $0x3d2aa9c1, R9
-	VDUP R9, V9.S4
-	MOVD $0x3e2aaaaa, R9
-	VDUP R9, V10.S4
-	MOVD $0x3f000000, R9
-	VDUP R9, V11.S4
-	MOVD $0xb4c0007f, R9
-	VDUP R9, V12.S4
-	ADD $768, R0, R4
-	MOVD $0x3, R5
+	MOVD $0xc2ae999a, R9; VDUP R9, V0.S4; MOVD $0x3fb8aa3b, R9; VDUP R9, V1.S4; MOVD $0x4b400000, R9; VDUP R9, V2.S4
+	MOVD $0x3f318000, R9; VDUP R9, V3.S4; MOVD $0xb95e8083, R9; VDUP R9, V4.S4; MOVD $0x3f800000, R9; VDUP R9, V5.S4
+	MOVD $0x39506967, R9; VDUP R9, V6.S4; MOVD $0x3ab743ce, R9; VDUP R9, V7.S4; MOVD $0x3c088908, R9; VDUP R9, V8.S4
+	MOVD $0x3d2aa9c1, R9; VDUP R9, V9.S4; MOVD $0x3e2aaaaa, R9; VDUP R9, V10.S4; MOVD $0x3f000000, R9; VDUP R9, V11.S4
+	MOVD $0xb4c0007f, R9; VDUP R9, V12.S4; ADD $768, R0, R4; MOVD $0x3, R5
 
 softmax:
 
 	// The largest score.
-	MOVD $0xff800000, R9
-	VDUP R9, V21.S4
-	VDUP R6, V22.S4
-	MOVD $indices<>(SB), R9
-	FMOVQ 0(R9), F23
-	MOVD $0x4, R9
-	VDUP R9, V24.S4
-	FMOVS 0(R0), F13
-	VDUP V13.S[0], V16.S4
-	VDUP V13.S[0], V15.S4
-	VDUP V13.S[0], V14.S4
-	VDUP V13.S[0], V13.S4
-	MOVD R0, R7
-	ADD $15, R6, R8
-	LSR $4, R8, R8
+	MOVD $0xff800000, R9; VDUP R9, V21.S4; VDUP R6, V22.S4; MOVD $indices<>(SB), R9; FMOVQ 0(R9), F23; MOVD $0x4, R9
+	VDUP R9, V24.S4; FMOVS 0(R0), F13; VDUP V13.S[0], V16.S4; VDUP V13.S[0], V15.S4; VDUP V13.S[0], V14.S4; VDUP V13.S[0], V13.S4
+	MOVD R0, R7; ADD $15, R6, R8; LSR $4, R8, R8
 
 largest:
-	FMOVQ 0(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 0(R7)
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	FMOVQ 16(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 16(R7)
-	WORD $0x6eaee73a // fcmgt v26.4s, v25.4s, v14.4s
-	VBIT V26.B16, V25.B16, V14.B16
-	FMOVQ 32(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 32(R7)
-	WORD $0x6eafe73a // fcmgt v26.4s, v25.4s, v15.4s
-	VBIT V26.B16, V25.B16, V15.B16
-	FMOVQ 48(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 48(R7)
-	WORD $0x6eb0e73a // fcmgt v26.4s, v25.4s, v16.4s
-	VBIT V26.B16, V25.B16, V16.B16
-	ADD $64, R7, R7
-	SUBS $1, R8, R8
-	BNE largest
-	WORD $0x6eade5da // fcmgt v26.4s, v14.4s, v13.4s
-	VBIT V26.B16, V14.B16, V13.B16
-	WORD $0x6eafe61a // fcmgt v26.4s, v16.4s, v15.4s
-	VBIT V26.B16, V16.B16, V15.B16
-	WORD $0x6eade5fa // fcmgt v26.4s, v15.4s, v13.4s
-	VBIT V26.B16, V15.B16, V13.B16
-	VEXT $8, V13.B16, V13.B16, V25.B16
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	VDUP V13.S[1], V25.S4
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	VDUP V13.S[0], V13.S4
+	FMOVQ 0(R7), F25; WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4
+	VBIF V26.B16, V21.B16, V25.B16; FMOVQ F25, 0(R7); WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */
+	VBIT V26.B16, V25.B16, V13.B16; FMOVQ 16(R7), F25; WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */
+	VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16; FMOVQ F25, 16(R7)
+	WORD $0x6eaee73a /* fcmgt v26.4s, v25.4s, v14.4s */; VBIT V26.B16, V25.B16, V14.B16; FMOVQ 32(R7), F25
+	WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16
+	FMOVQ F25, 32(R7); WORD $0x6eafe73a /* fcmgt v26.4s, v25.4s, v15.4s */; VBIT V26.B16, V25.B16, V15.B16; FMOVQ 48(R7), F25
+	WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16
+	FMOVQ F25, 48(R7); WORD $0x6eb0e73a /* fcmgt v26.4s, v25.4s, v16.4s */; VBIT V26.B16, V25.B16, V16.B16; ADD $64, R7, R7
+	SUBS $1, R8, R8; BNE largest; WORD $0x6eade5da /* fcmgt v26.4s, v14.4s, v13.4s */; VBIT V26.B16, V14.B16, V13.B16
+	WORD $0x6eafe61a /* fcmgt v26.4s, v16.4s, v15.4s */; VBIT V26.B16, V16.B16, V15.B16
+	WORD $0x6eade5fa /* fcmgt v26.4s, v15.4s, v13.4s */; VBIT V26.B16, V15.B16, V13.B16; VEXT $8, V13.B16, V13.B16, V25.B16
+	WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */; VBIT V26.B16, V25.B16, V13.B16; VDUP V13.S[1], V25.S4
+	WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */; VBIT V26.B16, V25.B16, V13.B16; VDUP V13.S[0], V13.S4
 
 	// Weights and their sum.
-	VMOVI $0, V17.B16
-	VMOVI $0, V18.B16
-	VMOVI $0, V19.B16
-	VMOVI $0, V20.B16
-	MOVD R0, R7
-	ADD $15, R6, R8
-	LSR $4, R8, R8
+	VMOVI $0, V17.B16; VMOVI $0, V18.B16; VMOVI $0, V19.B16; VMOVI $0, V20.B16; MOVD R0, R7; ADD $15, R6, R8; LSR $4, R8, R8
 
 weights:
-	FMOVQ 0(R7), F14
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	FMOVQ 16(R7), F15
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVQ F14, 0(R7)
-	WORD $0x4e2ed631 // fadd v17.4s, v17.4s, v14.4s
-	FMOVQ F15, 16(R7)
-	WORD $0x4e2fd652 // fadd v18.4s, v18.4s, v15.4s
-	FMOVQ 32(R7), F14
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	FMOVQ 48(R7), F15
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVQ F14, 32(R7)
-	WORD $0x4e2ed673 // fadd v19.4s, v19.4s, v14.4s
-	FMOVQ F15, 48(R7)
-	WORD $0x4e2fd694 // fadd v20.4s, v20.4s, v15.4s
-	ADD $64, R7, R7
-	SUBS $1, R8, R8
-	BNE weights
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4e34d652 // fadd v18.4s, v18.4s, v20.4s
-	WORD $0x4e32d631 // fadd v17.4s, v17.4s, v18.4s
-	VEXT $8, V17.B16, V17.B16, V14.B16
-	WORD $0x4e2ed631 // fadd v17.4s, v17.4s, v14.4s
-	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVQ 0(R7), F14; WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */; FMOVQ 16(R7), F15
+	WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */; WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */
+	WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */; WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */
+	WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */; WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */
+	WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */; VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4
+	VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4; WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */
+	WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */; WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */
+	WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */; WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */
+	WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */; WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */
+	WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */; WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */
+	WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */; WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */
+	WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */; WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */
+	WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */
+	WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */
+	WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */
+	WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */
+	WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */; WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */
+	WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */; WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */
+	WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */; WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */
+	WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */; WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */
+	WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */; WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */
+	WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */; WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */
+	WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVQ F14, 0(R7); WORD $0x4e2ed631 /* fadd v17.4s, v17.4s, v14.4s */
+	FMOVQ F15, 16(R7); WORD $0x4e2fd652 /* fadd v18.4s, v18.4s, v15.4s */; FMOVQ 32(R7), F14
+	WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */; FMOVQ 48(R7), F15; WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */
+	WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */; WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */
+	WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */; WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */
+	WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */; WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */
+	VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4; VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4
+	WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */; WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */
+	WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */; WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */
+	WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */; WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */
+	WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */; WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */
+	WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */; WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */
+	WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */; WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */
+	WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */; WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */; WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */; WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */; WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */; WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */
+	WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */; WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */
+	WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */; WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */
+	WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */; WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */
+	WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */; WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */
+	WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */; WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */
+	WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */; WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVQ F14, 32(R7)
+	WORD $0x4e2ed673 /* fadd v19.4s, v19.4s, v14.4s */; FMOVQ F15, 48(R7); WORD $0x4e2fd694 /* fadd v20.4s, v20.4s, v15.4s */
+	ADD $64, R7, R7; SUBS $1, R8, R8; BNE weights; WORD $0x4e33d631 /* fadd v17.4s, v17.4s, v19.4s */
+	WORD $0x4e34d652 /* fadd v18.4s, v18.4s, v20.4s */; WORD $0x4e32d631 /* fadd v17.4s, v17.4s, v18.4s */
+	VEXT $8, V17.B16, V17.B16, V14.B16; WORD $0x4e2ed631 /* fadd v17.4s, v17.4s, v14.4s */; WORD $0x7e30da31 /* faddp s17, v17.2s */
 
 	// Merge them with those of former blocks.
-	CBNZ R3, merged
-	FMOVS 0(R1), F14
-	VDUP V13.S[0], V15.S4
-	WORD $0x6eaee5f0 // fcmgt v16.4s, v15.4s, v14.4s
-	VDUP V14.S[0], V13.S4
-	VBIT V16.B16, V15.B16, V13.B16
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVS F14, 0(R4)
-	FMOVS F15, 16(R4)
-	FMOVS 0(R2), F18
-	WORD $0x6e2ede52 // fmul v18.4s, v18.4s, v14.4s
-	WORD $0x6e2fde31 // fmul v17.4s, v17.4s, v15.4s
-	WORD $0x4e31d651 // fadd v17.4s, v18.4s, v17.4s
+	CBNZ R3, merged; FMOVS 0(R1), F14; VDUP V13.S[0], V15.S4; WORD $0x6eaee5f0 /* fcmgt v16.4s, v15.4s, v14.4s */
+	VDUP V14.S[0], V13.S4; VBIT V16.B16, V15.B16, V13.B16; WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */
+	WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */; WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */
+	WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */; WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */
+	WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */; WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */
+	WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */; VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4
+	VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4; WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */
+	WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */; WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */
+	WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */; WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */
+	WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */; WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */
+	WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */; WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */
+	WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */; WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */
+	WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */; WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */
+	WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */
+	WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */
+	WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */
+	WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */
+	WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */; WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */
+	WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */; WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */
+	WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */; WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */
+	WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */; WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */
+	WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */; WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */
+	WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */; WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */
+	WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVS F14, 0(R4); FMOVS F15, 16(R4); FMOVS 0(R2), F18
+	WORD $0x6e2ede52 /* fmul v18.4s, v18.4s, v14.4s */; WORD $0x6e2fde31 /* fmul v17.4s, v17.4s, v15.4s */
+	WORD $0x4e31d651 /* fadd v17.4s, v18.4s, v17.4s */
 
 merged:
-	FMOVS.P F13, 4(R1)
-	FMOVS.P F17, 4(R2)
-	ADD $4, R4, R4
-	ADD $256, R0, R0
-	SUBS $1, R5, R5
-	BNE softmax
+	FMOVS.P F13, 4(R1); FMOVS.P F17, 4(R2); ADD $4, R4, R4; ADD $256, R0, R0; SUBS $1, R5, R5; BNE softmax
 	MOVD out+0(FP), R0
 	MOVD v+48(FP), R1
 	MOVD valueDim+88(FP), R2
 	MOVD weights+56(FP), R3
 	MOVD first+96(FP), R4
-	LSL $2, R2, R5
-	LSL $1, R2, R6
+	LSL $2, R2, R5; LSL $1, R2, R6
 
 	// Values, 16 dimensions at a time.
 
 values16:
-	CMP $16, R2
-	BLT done16
-	MOVD R1, R7
-	MOVD R3, R8
+	CMP $16, R2; BLT done16; MOVD R1, R7; MOVD R3, R8
 	MOVD n+72(FP), R9
-	VMOVI $0, V0.B16
-	VMOVI $0, V1.B16
-	VMOVI $0, V2.B16
-	VMOVI $0, V3.B16
-	VMOVI $0, V4.B16
-	VMOVI $0, V5.B16
-	VMOVI $0, V6.B16
-	VMOVI $0, V7.B16
-	VMOVI $0, V8.B16
-	VMOVI $0, V9.B16
-	VMOVI $0, V10.B16
-	VMOVI $0, V11.B16
+	VMOVI $0, V0.B16; VMOVI $0, V1.B16; VMOVI $0, V2.B16; VMOVI $0, V3.B16; VMOVI $0, V4.B16; VMOVI $0, V5.B16; VMOVI $0, V6.B16
+	VMOVI $0, V7.B16; VMOVI $0, V8.B16; VMOVI $0, V9.B16; VMOVI $0, V10.B16; VMOVI $0, V11.B16
 
 position16:
-	FMOVS 0(R8), F15
-	FMOVS 256(R8), F16
-	FMOVS 512(R8), F17
-	FMOVQ 0(R7), F14
-	WORD $0x0e2179cc // fcvtl v12.4s, v14.4h
-	WORD $0x4f8f1180 // fmla v0.4s, v12.4s, v15.s[0]
-	WORD $0x4f901184 // fmla v4.4s, v12.4s, v16.s[0]
-	WORD $0x4f911188 // fmla v8.4s, v12.4s, v17.s[0]
-	WORD $0x4e2179cd // fcvtl2 v13.4s, v14.8h
-	WORD $0x4f8f11a1 // fmla v1.4s, v13.4s, v15.s[0]
-	WORD $0x4f9011a5 // fmla v5.4s, v13.4s, v16.s[0]
-	WORD $0x4f9111a9 // fmla v9.4s, v13.4s, v17.s[0]
-	FMOVQ 16(R7), F14
-	WORD $0x0e2179cc // fcvtl v12.4s, v14.4h
-	WORD $0x4f8f1182 // fmla v2.4s, v12.4s, v15.s[0]
-	WORD $0x4f901186 // fmla v6.4s, v12.4s, v16.s[0]
-	WORD $0x4f91118a // fmla v10.4s, v12.4s, v17.s[0]
-	WORD $0x4e2179cd // fcvtl2 v13.4s, v14.8h
-	WORD $0x4f8f11a3 // fmla v3.4s, v13.4s, v15.s[0]
-	WORD $0x4f9011a7 // fmla v7.4s, v13.4s, v16.s[0]
-	WORD $0x4f9111ab // fmla v11.4s, v13.4s, v17.s[0]
-	ADD $4, R8, R8
-	ADD R6, R7, R7
-	SUBS $1, R9, R9
-	BNE position16
-	MOVD R0, R10
-	CBNZ R4, store16
-	FMOVS 768(R3), F15
-	FMOVS 784(R3), F14
-	FMOVQ 0(R10), F12
-	WORD $0x4f8f918c // fmul v12.4s, v12.4s, v15.s[0]
-	WORD $0x4f8e9000 // fmul v0.4s, v0.4s, v14.s[0]
-	WORD $0x4e20d580 // fadd v0.4s, v12.4s, v0.4s
-	FMOVQ 16(R10), F13
-	WORD $0x4f8f91ad // fmul v13.4s, v13.4s, v15.s[0]
-	WORD $0x4f8e9021 // fmul v1.4s, v1.4s, v14.s[0]
-	WORD $0x4e21d5a1 // fadd v1.4s, v13.4s, v1.4s
-	FMOVQ 32(R10), F12
-	WORD $0x4f8f918c // fmul v12.4s, v12.4s, v15.s[0]
-	WORD $0x4f8e9042 // fmul v2.4s, v2.4s, v14.s[0]
-	WORD $0x4e22d582 // fadd v2.4s, v12.4s, v2.4s
-	FMOVQ 48(R10), F13
-	WORD $0x4f8f91ad // fmul v13.4s, v13.4s, v15.s[0]
-	WORD $0x4f8e9063 // fmul v3.4s, v3.4s, v14.s[0]
-	WORD $0x4e23d5a3 // fadd v3.4s, v13.4s, v3.4s
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	ADD R5, R10, R10
-	FMOVS 772(R3), F15
-	FMOVS 788(R3), F14
-	FMOVQ 0(R10), F12
-	WORD $0x4f8f918c // fmul v12.4s, v12.4s, v15.s[0]
-	WORD $0x4f8e9084 // fmul v4.4s, v4.4s, v14.s[0]
-	WORD $0x4e24d584 // fadd v4.4s, v12.4s, v4.4s
-	FMOVQ 16(R10), F13
-	WORD $0x4f8f91ad // fmul v13.4s, v13.4s, v15.s[0]
-	WORD $0x4f8e90a5 // fmul v5.4s, v5.4s, v14.s[0]
-	WORD $0x4e25d5a5 // fadd v5.4s, v13.4s, v5.4s
-	FMOVQ 32(R10), F12
-	WORD $0x4f8f918c // fmul v12.4s, v12.4s, v15.s[0]
-	WORD $0x4f8e90c6 // fmul v6.4s, v6.4s, v14.s[0]
-	WORD $0x4e26d586 // fadd v6.4s, v12.4s, v6.4s
-	FMOVQ 48(R10), F13
-	WORD $0x4f8f91ad // fmul v13.4s, v13.4s, v15.s[0]
-	WORD $0x4f8e90e7 // fmul v7.4s, v7.4s, v14.s[0]
-	WORD $0x4e27d5a7 // fadd v7.4s, v13.4s, v7.4s
-	FMOVQ F4, 0(R10)
-	FMOVQ F5, 16(R10)
-	FMOVQ F6, 32(R10)
-	FMOVQ F7, 48(R10)
-	ADD R5, R10, R10
-	FMOVS 776(R3), F15
-	FMOVS 792(R3), F14
-	FMOVQ 0(R10), F12
-	WORD $0x4f8f918c // fmul v12.4s, v12.4s, v15.s[0]
-	WORD $0x4f8e9108 // fmul v8.4s, v8.4s, v14.s[0]
-	WORD $0x4e28d588 // fadd v8.4s, v12.4s, v8.4s
-	FMOVQ 16(R10), F13
-	WORD $0x4f8f91ad // fmul v13.4s, v13.4s, v15.s[0]
-	WORD $0x4f8e9129 // fmul v9.4s, v9.4s, v14.s[0]
-	WORD $0x4e29d5a9 // fadd v9.4s, v13.4s, v9.4s
-	FMOVQ 32(R10), F12
-	WORD $0x4f8f918c // fmul v12.4s, v12.4s, v15.s[0]
-	WORD $0x4f8e914a // fmul v10.4s, v10.4s, v14.s[0]
-	WORD $0x4e2ad58a // fadd v10.4s, v12.4s, v10.4s
-	FMOVQ 48(R10), F13
-	WORD $0x4f8f91ad // fmul v13.4s, v13.4s, v15.s[0]
-	WORD $0x4f8e916b // fmul v11.4s, v11.4s, v14.s[0]
-	WORD $0x4e2bd5ab // fadd v11.4s, v13.4s, v11.4s
-	FMOVQ F8, 0(R10)
-	FMOVQ F9, 16(R10)
-	FMOVQ F10, 32(R10)
-	FMOVQ F11, 48(R10)
-	ADD R5, R10, R10
-	JMP next16
+	FMOVS 0(R8), F15; FMOVS 256(R8), F16; FMOVS 512(R8), F17; FMOVQ 0(R7), F14; WORD $0x0e2179cc /* fcvtl v12.4s, v14.4h */
+	WORD $0x4f8f1180 /* fmla v0.4s, v12.4s, v15.s[0] */; WORD $0x4f901184 /* fmla v4.4s, v12.4s, v16.s[0] */
+	WORD $0x4f911188 /* fmla v8.4s, v12.4s, v17.s[0] */; WORD $0x4e2179cd /* fcvtl2 v13.4s, v14.8h */
+	WORD $0x4f8f11a1 /* fmla v1.4s, v13.4s, v15.s[0] */; WORD $0x4f9011a5 /* fmla v5.4s, v13.4s, v16.s[0] */
+	WORD $0x4f9111a9 /* fmla v9.4s, v13.4s, v17.s[0] */; FMOVQ 16(R7), F14; WORD $0x0e2179cc /* fcvtl v12.4s, v14.4h */
+	WORD $0x4f8f1182 /* fmla v2.4s, v12.4s, v15.s[0] */; WORD $0x4f901186 /* fmla v6.4s, v12.4s, v16.s[0] */
+	WORD $0x4f91118a /* fmla v10.4s, v12.4s, v17.s[0] */; WORD $0x4e2179cd /* fcvtl2 v13.4s, v14.8h */
+	WORD $0x4f8f11a3 /* fmla v3.4s, v13.4s, v15.s[0] */; WORD $0x4f9011a7 /* fmla v7.4s, v13.4s, v16.s[0] */
+	WORD $0x4f9111ab /* fmla v11.4s, v13.4s, v17.s[0] */; ADD $4, R8, R8; ADD R6, R7, R7; SUBS $1, R9, R9; BNE position16
+	MOVD R0, R10; CBNZ R4, store16; FMOVS 768(R3), F15; FMOVS 784(R3), F14; FMOVQ 0(R10), F12
+	WORD $0x4f8f918c /* fmul v12.4s, v12.4s, v15.s[0] */; WORD $0x4f8e9000 /* fmul v0.4s, v0.4s, v14.s[0] */
+	WORD $0x4e20d580 /* fadd v0.4s, v12.4s, v0.4s */; FMOVQ 16(R10), F13; WORD $0x4f8f91ad /* fmul v13.4s, v13.4s, v15.s[0] */
+	WORD $0x4f8e9021 /* fmul v1.4s, v1.4s, v14.s[0] */; WORD $0x4e21d5a1 /* fadd v1.4s, v13.4s, v1.4s */; FMOVQ 32(R10), F12
+	WORD $0x4f8f918c /* fmul v12.4s, v12.4s, v15.s[0] */; WORD $0x4f8e9042 /* fmul v2.4s, v2.4s, v14.s[0] */
+	WORD $0x4e22d582 /* fadd v2.4s, v12.4s, v2.4s */; FMOVQ 48(R10), F13; WORD $0x4f8f91ad /* fmul v13.4s, v13.4s, v15.s[0] */
+	WORD $0x4f8e9063 /* fmul v3.4s, v3.4s, v14.s[0] */; WORD $0x4e23d5a3 /* fadd v3.4s, v13.4s, v3.4s */; FMOVQ F0, 0(R10)
+	FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); ADD R5, R10, R10; FMOVS 772(R3), F15; FMOVS 788(R3), F14
+	FMOVQ 0(R10), F12; WORD $0x4f8f918c /* fmul v12.4s, v12.4s, v15.s[0] */; WORD $0x4f8e9084 /* fmul v4.4s, v4.4s, v14.s[0] */
+	WORD $0x4e24d584 /* fadd v4.4s, v12.4s, v4.4s */; FMOVQ 16(R10), F13; WORD $0x4f8f91ad /* fmul v13.4s, v13.4s, v15.s[0] */
+	WORD $0x4f8e90a5 /* fmul v5.4s, v5.4s, v14.s[0] */; WORD $0x4e25d5a5 /* fadd v5.4s, v13.4s, v5.4s */; FMOVQ 32(R10), F12
+	WORD $0x4f8f918c /* fmul v12.4s, v12.4s, v15.s[0] */; WORD $0x4f8e90c6 /* fmul v6.4s, v6.4s, v14.s[0] */
+	WORD $0x4e26d586 /* fadd v6.4s, v12.4s, v6.4s */; FMOVQ 48(R10), F13; WORD $0x4f8f91ad /* fmul v13.4s, v13.4s, v15.s[0] */
+	WORD $0x4f8e90e7 /* fmul v7.4s, v7.4s, v14.s[0] */; WORD $0x4e27d5a7 /* fadd v7.4s, v13.4s, v7.4s */; FMOVQ F4, 0(R10)
+	FMOVQ F5, 16(R10); FMOVQ F6, 32(R10); FMOVQ F7, 48(R10); ADD R5, R10, R10; FMOVS 776(R3), F15; FMOVS 792(R3), F14
+	FMOVQ 0(R10), F12; WORD $0x4f8f918c /* fmul v12.4s, v12.4s, v15.s[0] */; WORD $0x4f8e9108 /* fmul v8.4s, v8.4s, v14.s[0] */
+	WORD $0x4e28d588 /* fadd v8.4s, v12.4s, v8.4s */; FMOVQ 16(R10), F13; WORD $0x4f8f91ad /* fmul v13.4s, v13.4s, v15.s[0] */
+	WORD $0x4f8e9129 /* fmul v9.4s, v9.4s, v14.s[0] */; WORD $0x4e29d5a9 /* fadd v9.4s, v13.4s, v9.4s */; FMOVQ 32(R10), F12
+	WORD $0x4f8f918c /* fmul v12.4s, v12.4s, v15.s[0] */; WORD $0x4f8e914a /* fmul v10.4s, v10.4s, v14.s[0] */
+	WORD $0x4e2ad58a /* fadd v10.4s, v12.4s, v10.4s */; FMOVQ 48(R10), F13; WORD $0x4f8f91ad /* fmul v13.4s, v13.4s, v15.s[0] */
+	WORD $0x4f8e916b /* fmul v11.4s, v11.4s, v14.s[0] */; WORD $0x4e2bd5ab /* fadd v11.4s, v13.4s, v11.4s */; FMOVQ F8, 0(R10)
+	FMOVQ F9, 16(R10); FMOVQ F10, 32(R10); FMOVQ F11, 48(R10); ADD R5, R10, R10; JMP next16
 
 store16:
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	ADD R5, R10, R10
-	FMOVQ F4, 0(R10)
-	FMOVQ F5, 16(R10)
-	FMOVQ F6, 32(R10)
-	FMOVQ F7, 48(R10)
-	ADD R5, R10, R10
-	FMOVQ F8, 0(R10)
-	FMOVQ F9, 16(R10)
-	FMOVQ F10, 32(R10)
-	FMOVQ F11, 48(R10)
-	ADD R5, R10, R10
+	FMOVQ F0, 0(R10); FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); ADD R5, R10, R10; FMOVQ F4, 0(R10); FMOVQ F5, 16(R10)
+	FMOVQ F6, 32(R10); FMOVQ F7, 48(R10); ADD R5, R10, R10; FMOVQ F8, 0(R10); FMOVQ F9, 16(R10); FMOVQ F10, 32(R10)
+	FMOVQ F11, 48(R10); ADD R5, R10, R10
 
 next16:
-	ADD $64, R0, R0
-	ADD $32, R1, R1
-	SUB $16, R2, R2
-	JMP values16
+	ADD $64, R0, R0; ADD $32, R1, R1; SUB $16, R2, R2; JMP values16
 
 done16:
 	RET
@@ -3291,539 +1316,212 @@ TEXT ·attendFloatsNEONQ3(SB), NOSPLIT, $0-104
 	// Scores: 64 sums for each query.
 	MOVD q+24(FP), R0
 	MOVD at+32(FP), R1
-	MOVD 0(R1), R2
-	ADD R2, R0, R3
-	MOVD 8(R1), R2
-	ADD R2, R0, R5
-	MOVD 16(R1), R2
-	ADD R2, R0, R7
+	MOVD 0(R1), R2; ADD R2, R0, R3; MOVD 8(R1), R2; ADD R2, R0, R5; MOVD 16(R1), R2; ADD R2, R0, R7
 	MOVD k+40(FP), R9
 	MOVD weights+56(FP), R11
 	MOVD $0x4, R13
 
 scores:
-	MOVD R9, R10
-	MOVD R3, R4
-	MOVD R5, R6
-	MOVD R7, R8
+	MOVD R9, R10; MOVD R3, R4; MOVD R5, R6; MOVD R7, R8
 	MOVD headDim+80(FP), R12
-	VMOVI $0, V0.B16
-	VMOVI $0, V1.B16
-	VMOVI $0, V2.B16
-	VMOVI $0, V3.B16
-	VMOVI $0, V4.B16
-	VMOVI $0, V5.B16
-	VMOVI $0, V6.B16
-	VMOVI $0, V7.B16
-	VMOVI $0, V8.B16
-	VMOVI $0, V9.B16
-	VMOVI $0, V10.B16
-	VMOVI $0, V11.B16
+	VMOVI $0, V0.B16; VMOVI $0, V1.B16; VMOVI $0, V2.B16; VMOVI $0, V3.B16; VMOVI $0, V4.B16; VMOVI $0, V5.B16; VMOVI $0, V6.B16
+	VMOVI $0, V7.B16; VMOVI $0, V8.B16; VMOVI $0, V9.B16; VMOVI $0, V10.B16; VMOVI $0, V11.B16
 
 score:
-	FMOVS 0(R4), F15
-	FMOVS 0(R6), F16
-	FMOVS 0(R8), F17
-	FMOVQ 0(R10), F12
-	WORD $0x4f8f1180 // fmla v0.4s, v12.4s, v15.s[0]
-	WORD $0x4f901184 // fmla v4.4s, v12.4s, v16.s[0]
-	WORD $0x4f911188 // fmla v8.4s, v12.4s, v17.s[0]
-	FMOVQ 16(R10), F13
-	WORD $0x4f8f11a1 // fmla v1.4s, v13.4s, v15.s[0]
-	WORD $0x4f9011a5 // fmla v5.4s, v13.4s, v16.s[0]
-	WORD $0x4f9111a9 // fmla v9.4s, v13.4s, v17.s[0]
-	FMOVQ 32(R10), F12
-	WORD $0x4f8f1182 // fmla v2.4s, v12.4s, v15.s[0]
-	WORD $0x4f901186 // fmla v6.4s, v12.4s, v16.s[0]
-	WORD $0x4f91118a // fmla v10.4s, v12.4s, v17.s[0]
-	FMOVQ 48(R10), F13
-	WORD $0x4f8f11a3 // fmla v3.4s, v13.4s, v15.s[0]
-	WORD $0x4f9011a7 // fmla v7.4s, v13.4s, v16.s[0]
-	WORD $0x4f9111ab // fmla v11.4s, v13.4s, v17.s[0]
-	ADD $4, R4, R4
-	ADD $4, R6, R6
-	ADD $4, R8, R8
-	ADD $256, R10, R10
-	SUBS $1, R12, R12
-	BNE score
-	FMOVQ F0, 0(R11)
-	FMOVQ F1, 16(R11)
-	FMOVQ F2, 32(R11)
-	FMOVQ F3, 48(R11)
-	FMOVQ F4, 256(R11)
-	FMOVQ F5, 272(R11)
-	FMOVQ F6, 288(R11)
-	FMOVQ F7, 304(R11)
-	FMOVQ F8, 512(R11)
-	FMOVQ F9, 528(R11)
-	FMOVQ F10, 544(R11)
-	FMOVQ F11, 560(R11)
-	ADD $64, R11, R11
-	ADD $64, R9, R9
-	SUBS $1, R13, R13
-	BNE scores
+	FMOVS 0(R4), F15; FMOVS 0(R6), F16; FMOVS 0(R8), F17; FMOVQ 0(R10), F12; WORD $0x4f8f1180 /* fmla v0.4s, v12.4s, v15.s[0] */
+	WORD $0x4f901184 /* fmla v4.4s, v12.4s, v16.s[0] */; WORD $0x4f911188 /* fmla v8.4s, v12.4s, v17.s[0] */; FMOVQ 16(R10), F13
+	WORD $0x4f8f11a1 /* fmla v1.4s, v13.4s, v15.s[0] */; WORD $0x4f9011a5 /* fmla v5.4s, v13.4s, v16.s[0] */
+	WORD $0x4f9111a9 /* fmla v9.4s, v13.4s, v17.s[0] */; FMOVQ 32(R10), F12; WORD $0x4f8f1182 /* fmla v2.4s, v12.4s, v15.s[0] */
+	WORD $0x4f901186 /* fmla v6.4s, v12.4s, v16.s[0] */; WORD $0x4f91118a /* fmla v10.4s, v12.4s, v17.s[0] */; FMOVQ 48(R10), F13
+	WORD $0x4f8f11a3 /* fmla v3.4s, v13.4s, v15.s[0] */; WORD $0x4f9011a7 /* fmla v7.4s, v13.4s, v16.s[0] */
+	WORD $0x4f9111ab /* fmla v11.4s, v13.4s, v17.s[0] */; ADD $4, R4, R4; ADD $4, R6, R6; ADD $4, R8, R8; ADD $256, R10, R10
+	SUBS $1, R12, R12; BNE score; FMOVQ F0, 0(R11); FMOVQ F1, 16(R11); FMOVQ F2, 32(R11); FMOVQ F3, 48(R11); FMOVQ F4, 256(R11)
+	FMOVQ F5, 272(R11); FMOVQ F6, 288(R11); FMOVQ F7, 304(R11); FMOVQ F8, 512(R11); FMOVQ F9, 528(R11); FMOVQ F10, 544(R11)
+	FMOVQ F11, 560(R11); ADD $64, R11, R11; ADD $64, R9, R9; SUBS $1, R13, R13; BNE scores
 	MOVD weights+56(FP), R0
 	MOVD largest+8(FP), R1
 	MOVD sums+16(FP), R2
 	MOVD first+96(FP), R3
 	MOVD n+72(FP), R6
-	MOVD $0xc2ae999a, R9
-	VDUP R9, V0.S4
-	MOVD $0x3fb8aa3b, R9
-	VDUP R9, V1.S4
-	MOVD $0x4b400000, R9
-	VDUP R9, V2.S4
-	MOVD $0x3f318000, R9
-	VDUP R9, V3.S4
-	MOVD $0xb95e8083, R9
-	VDUP R9, V4.S4
-	MOVD $0x3f800000, R9
-	VDUP R9, V5.S4
-	MOVD $0x39506967, R9
-	VDUP R9, V6.S4
-	MOVD $0x3ab743ce, R9
-	VDUP R9, V7.S4
-	MOVD $0x3c088908, R9
-	VDUP R9, V8.S4
-	MOVD $0x3d2aa9c1, R9
-	VDUP R9, V9.S4
-	MOVD $0x3e2aaaaa, R9
-	VDUP R9, V10.S4
-	MOVD $0x3f000000, R9
-	VDUP R9, V11.S4
-	MOVD $0xb4c0007f, R9
-	VDUP R9, V12.S4
-	ADD $768, R0, R4
-	MOVD $0x3, R5
+	MOVD $0xc2ae999a, R9; VDUP R9, V0.S4; MOVD $0x3fb8aa3b, R9; VDUP R9, V1.S4; MOVD $0x4b400000, R9; VDUP R9, V2.S4
+	MOVD $0x3f318000, R9; VDUP R9, V3.S4; MOVD $0xb95e8083, R9; VDUP R9, V4.S4; MOVD $0x3f800000, R9; VDUP R9, V5.S4
+	MOVD $0x39506967, R9; VDUP R9, V6.S4; MOVD $0x3ab743ce, R9; VDUP R9, V7.S4; MOVD $0x3c088908, R9; VDUP R9, V8.S4
+	MOVD $0x3d2aa9c1, R9; VDUP R9, V9.S4; MOVD $0x3e2aaaaa, R9; VDUP R9, V10.S4; MOVD $0x3f000000, R9; VDUP R9, V11.S4
+	MOVD $0xb4c0007f, R9; VDUP R9, V12.S4; ADD $768, R0, R4; MOVD $0x3, R5
 
 softmax:
 
 	// The largest score.
-	MOVD $0xff800000, R9
-	VDUP R9, V21.S4
-	VDUP R6, V22.S4
-	MOVD $indices<>(SB), R9
-	FMOVQ 0(R9), F23
-	MOVD $0x4, R9
-	VDUP R9, V24.S4
-	FMOVS 0(R0), F13
-	VDUP V13.S[0], V16.S4
-	VDUP V13.S[0], V15.S4
-	VDUP V13.S[0], V14.S4
-	VDUP V13.S[0], V13.S4
-	MOVD R0, R7
-	ADD $15, R6, R8
-	LSR $4, R8, R8
+	MOVD $0xff800000, R9; VDUP R9, V21.S4; VDUP R6, V22.S4; MOVD $indices<>(SB), R9; FMOVQ 0(R9), F23; MOVD $0x4, R9
+	VDUP R9, V24.S4; FMOVS 0(R0), F13; VDUP V13.S[0], V16.S4; VDUP V13.S[0], V15.S4; VDUP V13.S[0], V14.S4; VDUP V13.S[0], V13.S4
+	MOVD R0, R7; ADD $15, R6, R8; LSR $4, R8, R8
 
 largest:
-	FMOVQ 0(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 0(R7)
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	FMOVQ 16(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 16(R7)
-	WORD $0x6eaee73a // fcmgt v26.4s, v25.4s, v14.4s
-	VBIT V26.B16, V25.B16, V14.B16
-	FMOVQ 32(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 32(R7)
-	WORD $0x6eafe73a // fcmgt v26.4s, v25.4s, v15.4s
-	VBIT V26.B16, V25.B16, V15.B16
-	FMOVQ 48(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 48(R7)
-	WORD $0x6eb0e73a // fcmgt v26.4s, v25.4s, v16.4s
-	VBIT V26.B16, V25.B16, V16.B16
-	ADD $64, R7, R7
-	SUBS $1, R8, R8
-	BNE largest
-	WORD $0x6eade5da // fcmgt v26.4s, v14.4s, v13.4s
-	VBIT V26.B16, V14.B16, V13.B16
-	WORD $0x6eafe61a // fcmgt v26.4s, v16.4s, v15.4s
-	VBIT V26.B16, V16.B16, V15.B16
-	WORD $0x6eade5fa // fcmgt v26.4s, v15.4s, v13.4s
-	VBIT V26.B16, V15.B16, V13.B16
-	VEXT $8, V13.B16, V13.B16, V25.B16
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	VDUP V13.S[1], V25.S4
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	VDUP V13.S[0], V13.S4
+	FMOVQ 0(R7), F25; WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4
+	VBIF V26.B16, V21.B16, V25.B16; FMOVQ F25, 0(R7); WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */
+	VBIT V26.B16, V25.B16, V13.B16; FMOVQ 16(R7), F25; WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */
+	VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16; FMOVQ F25, 16(R7)
+	WORD $0x6eaee73a /* fcmgt v26.4s, v25.4s, v14.4s */; VBIT V26.B16, V25.B16, V14.B16; FMOVQ 32(R7), F25
+	WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16
+	FMOVQ F25, 32(R7); WORD $0x6eafe73a /* fcmgt v26.4s, v25.4s, v15.4s */; VBIT V26.B16, V25.B16, V15.B16; FMOVQ 48(R7), F25
+	WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16
+	FMOVQ F25, 48(R7); WORD $0x6eb0e73a /* fcmgt v26.4s, v25.4s, v16.4s */; VBIT V26.B16, V25.B16, V16.B16; ADD $64, R7, R7
+	SUBS $1, R8, R8; BNE largest; WORD $0x6eade5da /* fcmgt v26.4s, v14.4s, v13.4s */; VBIT V26.B16, V14.B16, V13.B16
+	WORD $0x6eafe61a /* fcmgt v26.4s, v16.4s, v15.4s */; VBIT V26.B16, V16.B16, V15.B16
+	WORD $0x6eade5fa /* fcmgt v26.4s, v15.4s, v13.4s */; VBIT V26.B16, V15.B16, V13.B16; VEXT $8, V13.B16, V13.B16, V25.B16
+	WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */; VBIT V26.B16, V25.B16, V13.B16; VDUP V13.S[1], V25.S4
+	WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */; VBIT V26.B16, V25.B16, V13.B16; VDUP V13.S[0], V13.S4
 
 	// Weights and their sum.
-	VMOVI $0, V17.B16
-	VMOVI $0, V18.B16
-	VMOVI $0, V19.B16
-	VMOVI $0, V20.B16
-	MOVD R0, R7
-	ADD $15, R6, R8
-	LSR $4, R8, R8
+	VMOVI $0, V17.B16; VMOVI $0, V18.B16; VMOVI $0, V19.B16; VMOVI $0, V20.B16; MOVD R0, R7; ADD $15, R6, R8; LSR $4, R8, R8
 
 weights:
-	FMOVQ 0(R7), F14
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	FMOVQ 16(R7), F15
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVQ F14, 0(R7)
-	WORD $0x4e2ed631 // fadd v17.4s, v17.4s, v14.4s
-	FMOVQ F15, 16(R7)
-	WORD $0x4e2fd652 // fadd v18.4s, v18.4s, v15.4s
-	FMOVQ 32(R7), F14
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	FMOVQ 48(R7), F15
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVQ F14, 32(R7)
-	WORD $0x4e2ed673 // fadd v19.4s, v19.4s, v14.4s
-	FMOVQ F15, 48(R7)
-	WORD $0x4e2fd694 // fadd v20.4s, v20.4s, v15.4s
-	ADD $64, R7, R7
-	SUBS $1, R8, R8
-	BNE weights
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4e34d652 // fadd v18.4s, v18.4s, v20.4s
-	WORD $0x4e32d631 // fadd v17.4s, v17.4s, v18.4s
-	VEXT $8, V17.B16, V17.B16, V14.B16
-	WORD $0x4e2ed631 // fadd v17.4s, v17.4s, v14.4s
-	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVQ 0(R7), F14; WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */; FMOVQ 16(R7), F15
+	WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */; WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */
+	WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */; WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */
+	WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */; WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */
+	WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */; VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4
+	VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4; WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */
+	WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */; WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */
+	WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */; WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */
+	WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */; WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */
+	WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */; WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */
+	WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */; WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */
+	WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */; WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */
+	WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */
+	WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */
+	WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */
+	WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */
+	WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */; WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */
+	WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */; WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */
+	WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */; WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */
+	WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */; WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */
+	WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */; WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */
+	WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */; WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */
+	WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVQ F14, 0(R7); WORD $0x4e2ed631 /* fadd v17.4s, v17.4s, v14.4s */
+	FMOVQ F15, 16(R7); WORD $0x4e2fd652 /* fadd v18.4s, v18.4s, v15.4s */; FMOVQ 32(R7), F14
+	WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */; FMOVQ 48(R7), F15; WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */
+	WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */; WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */
+	WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */; WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */
+	WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */; WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */
+	VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4; VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4
+	WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */; WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */
+	WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */; WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */
+	WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */; WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */
+	WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */; WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */
+	WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */; WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */
+	WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */; WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */
+	WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */; WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */; WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */; WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */; WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */; WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */
+	WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */; WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */
+	WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */; WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */
+	WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */; WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */
+	WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */; WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */
+	WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */; WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */
+	WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */; WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVQ F14, 32(R7)
+	WORD $0x4e2ed673 /* fadd v19.4s, v19.4s, v14.4s */; FMOVQ F15, 48(R7); WORD $0x4e2fd694 /* fadd v20.4s, v20.4s, v15.4s */
+	ADD $64, R7, R7; SUBS $1, R8, R8; BNE weights; WORD $0x4e33d631 /* fadd v17.4s, v17.4s, v19.4s */
+	WORD $0x4e34d652 /* fadd v18.4s, v18.4s, v20.4s */; WORD $0x4e32d631 /* fadd v17.4s, v17.4s, v18.4s */
+	VEXT $8, V17.B16, V17.B16, V14.B16; WORD $0x4e2ed631 /* fadd v17.4s, v17.4s, v14.4s */; WORD $0x7e30da31 /* faddp s17, v17.2s */
 
 	// Merge them with those of former blocks.
-	CBNZ R3, merged
-	FMOVS 0(R1), F14
-	VDUP V13.S[0], V15.S4
-	WORD $0x6eaee5f0 // fcmgt v16.4s, v15.4s, v14.4s
-	VDUP V14.S[0], V13.S4
-	VBIT V16.B16, V15.B16, V13.B16
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVS F14, 0(R4)
-	FMOVS F15, 16(R4)
-	FMOVS 0(R2), F18
-	WORD $0x6e2ede52 // fmul v18.4s, v18.4s, v14.4s
-	WORD $0x6e2fde31 // fmul v17.4s, v17.4s, v15.4s
-	WORD $0x4e31d651 // fadd v17.4s, v18.4s, v17.4s
+	CBNZ R3, merged; FMOVS 0(R1), F14; VDUP V13.S[0], V15.S4; WORD $0x6eaee5f0 /* fcmgt v16.4s, v15.4s, v14.4s */
+	VDUP V14.S[0], V13.S4; VBIT V16.B16, V15.B16, V13.B16; WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */
+	WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */; WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */
+	WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */; WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */
+	WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */; WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */
+	WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */; VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4
+	VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4; WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */
+	WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */; WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */
+	WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */; WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */
+	WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */; WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */
+	WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */; WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */
+	WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */; WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */
+	WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */; WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */
+	WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */
+	WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */
+	WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */
+	WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */
+	WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */; WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */
+	WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */; WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */
+	WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */; WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */
+	WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */; WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */
+	WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */; WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */
+	WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */; WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */
+	WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVS F14, 0(R4); FMOVS F15, 16(R4); FMOVS 0(R2), F18
+	WORD $0x6e2ede52 /* fmul v18.4s, v18.4s, v14.4s */; WORD $0x6e2fde31 /* fmul v17.4s, v17.4s, v15.4s */
+	WORD $0x4e31d651 /* fadd v17.4s, v18.4s, v17.4s */
 
 merged:
-	FMOVS.P F13, 4(R1)
-	FMOVS.P F17, 4(R2)
-	ADD $4, R4, R4
-	ADD $256, R0, R0
-	SUBS $1, R5, R5
-	BNE softmax
+	FMOVS.P F13, 4(R1); FMOVS.P F17, 4(R2); ADD $4, R4, R4; ADD $256, R0, R0; SUBS $1, R5, R5; BNE softmax
 	MOVD out+0(FP), R0
 	MOVD v+48(FP), R1
 	MOVD valueDim+88(FP), R2
 	MOVD weights+56(FP), R3
 	MOVD first+96(FP), R4
-	LSL $2, R2, R5
-	LSL $2, R2, R6
+	LSL $2, R2, R5; LSL $2, R2, R6
 
 	// Values, 16 dimensions at a time.
 
 values16:
-	CMP $16, R2
-	BLT done16
-	MOVD R1, R7
-	MOVD R3, R8
+	CMP $16, R2; BLT done16; MOVD R1, R7; MOVD R3, R8
 	MOVD n+72(FP), R9
-	VMOVI $0, V0.B16
-	VMOVI $0, V1.B16
-	VMOVI $0, V2.B16
-	VMOVI $0, V3.B16
-	VMOVI $0, V4.B16
-	VMOVI $0, V5.B16
-	VMOVI $0, V6.B16
-	VMOVI $0, V7.B16
-	VMOVI $0, V8.B16
-	VMOVI $0, V9.B16
-	VMOVI $0, V10.B16
-	VMOVI $0, V11.B16
+	VMOVI $0, V0.B16; VMOVI $0, V1.B16; VMOVI $0, V2.B16; VMOVI $0, V3.B16; VMOVI $0, V4.B16; VMOVI $0, V5.B16; VMOVI $0, V6.B16
+	VMOVI $0, V7.B16; VMOVI $0, V8.B16; VMOVI $0, V9.B16; VMOVI $0, V10.B16; VMOVI $0, V11.B16
 
 position16:
-	FMOVS 0(R8), F15
-	FMOVS 256(R8), F16
-	FMOVS 512(R8), F17
-	FMOVQ 0(R7), F12
-	WORD $0x4f8f1180 // fmla v0.4s, v12.4s, v15.s[0]
-	WORD $0x4f901184 // fmla v4.4s, v12.4s, v16.s[0]
-	WORD $0x4f911188 // fmla v8.4s, v12.4s, v17.s[0]
-	FMOVQ 16(R7), F13
-	WORD $0x4f8f11a1 // fmla v1.4s, v13.4s, v15.s[0]
-	WORD $0x4f9011a5 // fmla v5.4s, v13.4s, v16.s[0]
-	WORD $0x4f9111a9 // fmla v9.4s, v13.4s, v17.s[0]
-	FMOVQ 32(R7), F12
-	WORD $0x4f8f1182 // fmla v2.4s, v12.4s, v15.s[0]
-	WORD $0x4f901186 // fmla v6.4s, v12.4s, v16.s[0]
-	WORD $0x4f91118a // fmla v10.4s, v12.4s, v17.s[0]
-	FMOVQ 48(R7), F13
-	WORD $0x4f8f11a3 // fmla v3.4s, v13.4s, v15.s[0]
-	WORD $0x4f9011a7 // fmla v7.4s, v13.4s, v16.s[0]
-	WORD $0x4f9111ab // fmla v11.4s, v13.4s, v17.s[0]
-	ADD $4, R8, R8
-	ADD R6, R7, R7
-	SUBS $1, R9, R9
-	BNE position16
-	MOVD R0, R10
-	CBNZ R4, store16
-	FMOVS 768(R3), F15
-	FMOVS 784(R3), F14
-	FMOVQ 0(R10), F12
-	WORD $0x4f8f918c // fmul v12.4s, v12.4s, v15.s[0]
-	WORD $0x4f8e9000 // fmul v0.4s, v0.4s, v14.s[0]
-	WORD $0x4e20d580 // fadd v0.4s, v12.4s, v0.4s
-	FMOVQ 16(R10), F13
-	WORD $0x4f8f91ad // fmul v13.4s, v13.4s, v15.s[0]
-	WORD $0x4f8e9021 // fmul v1.4s, v1.4s, v14.s[0]
-	WORD $0x4e21d5a1 // fadd v1.4s, v13.4s, v1.4s
-	FMOVQ 32(R10), F12
-	WORD $0x4f8f918c // fmul v12.4s, v12.4s, v15.s[0]
-	WORD $0x4f8e9042 // fmul v2.4s, v2.4s, v14.s[0]
-	WORD $0x4e22d582 // fadd v2.4s, v12.4s, v2.4s
-	FMOVQ 48(R10), F13
-	WORD $0x4f8f91ad // fmul v13.4s, v13.4s, v15.s[0]
-	WORD $0x4f8e9063 // fmul v3.4s, v3.4s, v14.s[0]
-	WORD $0x4e23d5a3 // fadd v3.4s, v13.4s, v3.4s
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	ADD R5, R10, R10
-	FMOVS 772(R3), F15
-	FMOVS 788(R3), F14
-	FMOVQ 0(R10), F12
-	WORD $0x4f8f918c // fmul v12.4s, v12.4s, v15.s[0]
-	WORD $0x4f8e9084 // fmul v4.4s, v4.4s, v14.s[0]
-	WORD $0x4e24d584 // fadd v4.4s, v12.4s, v4.4s
-	FMOVQ 16(R10), F13
-	WORD $0x4f8f91ad // fmul v13.4s, v13.4s, v15.s[0]
-	WORD $0x4f8e90a5 // fmul v5.4s, v5.4s, v14.s[0]
-	WORD $0x4e25d5a5 // fadd v5.4s, v13.4s, v5.4s
-	FMOVQ 32(R10), F12
-	WORD $0x4f8f918c // fmul v12.4s, v12.4s, v15.s[0]
-	WORD $0x4f8e90c6 // fmul v6.4s, v6.4s, v14.s[0]
-	WORD $0x4e26d586 // fadd v6.4s, v12.4s, v6.4s
-	FMOVQ 48(R10), F13
-	WORD $0x4f8f91ad // fmul v13.4s, v13.4s, v15.s[0]
-	WORD $0x4f8e90e7 // fmul v7.4s, v7.4s, v14.s[0]
-	WORD $0x4e27d5a7 // fadd v7.4s, v13.4s, v7.4s
-	FMOVQ F4, 0(R10)
-	FMOVQ F5, 16(R10)
-	FMOVQ F6, 32(R10)
-	FMOVQ F7, 48(R10)
-	ADD R5, R10, R10
-	FMOVS 776(R3), F15
-	FMOVS 792(R3), F14
-	FMOVQ 0(R10), F12
-	WORD $0x4f8f918c // fmul v12.4s, v12.4s, v15.s[0]
-	WORD $0x4f8e9108 // fmul v8.4s, v8.4s, v14.s[0]
-	WORD $0x4e28d588 // fadd v8.4s, v12.4s, v8.4s
-	FMOVQ 16(R10), F13
-	WORD $0x4f8f91ad // fmul v13.4s, v13.4s, v15.s[0]
-	WORD $0x4f8e9129 // fmul v9.4s, v9.4s, v14.s[0]
-	WORD $0x4e29d5a9 // fadd v9.4s, v13.4s, v9.4s
-	FMOVQ 32(R10), F12
-	WORD $0x4f8f918c // fmul v12.4s, v12.4s, v15.s[0]
-	WORD $0x4f8e914a // fmul v10.4s, v10.4s, v14.s[0]
-	WORD $0x4e2ad58a // fadd v10.4s, v12.4s, v10.4s
-	FMOVQ 48(R10), F13
-	WORD $0x4f8f91ad // fmul v13.4s, v13.4s, v15.s[0]
-	WORD $0x4f8e916b // fmul v11.4s, v11.4s, v14.s[0]
-	WORD $0x4e2bd5ab // fadd v11.4s, v13.4s, v11.4s
-	FMOVQ F8, 0(R10)
-	FMOVQ F9, 16(R10)
-	FMOVQ F10, 32(R10)
-	FMOVQ F11, 48(R10)
-	ADD R5, R10, R10
-	JMP next16
+	FMOVS 0(R8), F15; FMOVS 256(R8), F16; FMOVS 512(R8), F17; FMOVQ 0(R7), F12; WORD $0x4f8f1180 /* fmla v0.4s, v12.4s, v15.s[0] */
+	WORD $0x4f901184 /* fmla v4.4s, v12.4s, v16.s[0] */; WORD $0x4f911188 /* fmla v8.4s, v12.4s, v17.s[0] */; FMOVQ 16(R7), F13
+	WORD $0x4f8f11a1 /* fmla v1.4s, v13.4s, v15.s[0] */; WORD $0x4f9011a5 /* fmla v5.4s, v13.4s, v16.s[0] */
+	WORD $0x4f9111a9 /* fmla v9.4s, v13.4s, v17.s[0] */; FMOVQ 32(R7), F12; WORD $0x4f8f1182 /* fmla v2.4s, v12.4s, v15.s[0] */
+	WORD $0x4f901186 /* fmla v6.4s, v12.4s, v16.s[0] */; WORD $0x4f91118a /* fmla v10.4s, v12.4s, v17.s[0] */; FMOVQ 48(R7), F13
+	WORD $0x4f8f11a3 /* fmla v3.4s, v13.4s, v15.s[0] */; WORD $0x4f9011a7 /* fmla v7.4s, v13.4s, v16.s[0] */
+	WORD $0x4f9111ab /* fmla v11.4s, v13.4s, v17.s[0] */; ADD $4, R8, R8; ADD R6, R7, R7; SUBS $1, R9, R9; BNE position16
+	MOVD R0, R10; CBNZ R4, store16; FMOVS 768(R3), F15; FMOVS 784(R3), F14; FMOVQ 0(R10), F12
+	WORD $0x4f8f918c /* fmul v12.4s, v12.4s, v15.s[0] */; WORD $0x4f8e9000 /* fmul v0.4s, v0.4s, v14.s[0] */
+	WORD $0x4e20d580 /* fadd v0.4s, v12.4s, v0.4s */; FMOVQ 16(R10), F13; WORD $0x4f8f91ad /* fmul v13.4s, v13.4s, v15.s[0] */
+	WORD $0x4f8e9021 /* fmul v1.4s, v1.4s, v14.s[0] */; WORD $0x4e21d5a1 /* fadd v1.4s, v13.4s, v1.4s */; FMOVQ 32(R10), F12
+	WORD $0x4f8f918c /* fmul v12.4s, v12.4s, v15.s[0] */; WORD $0x4f8e9042 /* fmul v2.4s, v2.4s, v14.s[0] */
+	WORD $0x4e22d582 /* fadd v2.4s, v12.4s, v2.4s */; FMOVQ 48(R10), F13; WORD $0x4f8f91ad /* fmul v13.4s, v13.4s, v15.s[0] */
+	WORD $0x4f8e9063 /* fmul v3.4s, v3.4s, v14.s[0] */; WORD $0x4e23d5a3 /* fadd v3.4s, v13.4s, v3.4s */; FMOVQ F0, 0(R10)
+	FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); ADD R5, R10, R10; FMOVS 772(R3), F15; FMOVS 788(R3), F14
+	FMOVQ 0(R10), F12; WORD $0x4f8f918c /* fmul v12.4s, v12.4s, v15.s[0] */; WORD $0x4f8e9084 /* fmul v4.4s, v4.4s, v14.s[0] */
+	WORD $0x4e24d584 /* fadd v4.4s, v12.4s, v4.4s */; FMOVQ 16(R10), F13; WORD $0x4f8f91ad /* fmul v13.4s, v13.4s, v15.s[0] */
+	WORD $0x4f8e90a5 /* fmul v5.4s, v5.4s, v14.s[0] */; WORD $0x4e25d5a5 /* fadd v5.4s, v13.4s, v5.4s */; FMOVQ 32(R10), F12
+	WORD $0x4f8f918c /* fmul v12.4s, v12.4s, v15.s[0] */; WORD $0x4f8e90c6 /* fmul v6.4s, v6.4s, v14.s[0] */
+	WORD $0x4e26d586 /* fadd v6.4s, v12.4s, v6.4s */; FMOVQ 48(R10), F13; WORD $0x4f8f91ad /* fmul v13.4s, v13.4s, v15.s[0] */
+	WORD $0x4f8e90e7 /* fmul v7.4s, v7.4s, v14.s[0] */; WORD $0x4e27d5a7 /* fadd v7.4s, v13.4s, v7.4s */; FMOVQ F4, 0(R10)
+	FMOVQ F5, 16(R10); FMOVQ F6, 32(R10); FMOVQ F7, 48(R10); ADD R5, R10, R10; FMOVS 776(R3), F15; FMOVS 792(R3), F14
+	FMOVQ 0(R10), F12; WORD $0x4f8f918c /* fmul v12.4s, v12.4s, v15.s[0] */; WORD $0x4f8e9108 /* fmul v8.4s, v8.4s, v14.s[0] */
+	WORD $0x4e28d588 /* fadd v8.4s, v12.4s, v8.4s */; FMOVQ 16(R10), F13; WORD $0x4f8f91ad /* fmul v13.4s, v13.4s, v15.s[0] */
+	WORD $0x4f8e9129 /* fmul v9.4s, v9.4s, v14.s[0] */; WORD $0x4e29d5a9 /* fadd v9.4s, v13.4s, v9.4s */; FMOVQ 32(R10), F12
+	WORD $0x4f8f918c /* fmul v12.4s, v12.4s, v15.s[0] */; WORD $0x4f8e914a /* fmul v10.4s, v10.4s, v14.s[0] */
+	WORD $0x4e2ad58a /* fadd v10.4s, v12.4s, v10.4s */; FMOVQ 48(R10), F13; WORD $0x4f8f91ad /* fmul v13.4s, v13.4s, v15.s[0] */
+	WORD $0x4f8e916b /* fmul v11.4s, v11.4s, v14.s[0] */; WORD $0x4e2bd5ab /* fadd v11.4s, v13.4s, v11.4s */; FMOVQ F8, 0(R10)
+	FMOVQ F9, 16(R10); FMOVQ F10, 32(R10); FMOVQ F11, 48(R10); ADD R5, R10, R10; JMP next16
 
 store16:
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	ADD R5, R10, R10
-	FMOVQ F4, 0(R10)
-	FMOVQ F5, 16(R10)
-	FMOVQ F6, 32(R10)
-	FMOVQ F7, 48(R10)
-	ADD R5, R10, R10
-	FMOVQ F8, 0(R10)
-	FMOVQ F9, 16(R10)
-	FMOVQ F10, 32(R10)
-	FMOVQ F11, 48(R10)
-	ADD R5, R10, R10
+	FMOVQ F0, 0(R10); FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); ADD R5, R10, R10; FMOVQ F4, 0(R10); FMOVQ F5, 16(R10)
+	FMOVQ F6, 32(R10); FMOVQ F7, 48(R10); ADD R5, R10, R10; FMOVQ F8, 0(R10); FMOVQ F9, 16(R10); FMOVQ F10, 32(R10)
+	FMOVQ F11, 48(R10); ADD R5, R10, R10
 
 next16:
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	SUB $16, R2, R2
-	JMP values16
+	ADD $64, R0, R0; ADD $64, R1, R1; SUB $16, R2, R2; JMP values16
 
 done16:
 	RET
@@ -3834,597 +1532,232 @@ TEXT ·attendHalvesNEONQ4(SB), NOSPLIT, $0-104
 	// Scores: 64 sums for each query.
 	MOVD q+24(FP), R0
 	MOVD at+32(FP), R1
-	MOVD 0(R1), R2
-	ADD R2, R0, R3
-	MOVD 8(R1), R2
-	ADD R2, R0, R5
-	MOVD 16(R1), R2
-	ADD R2, R0, R7
-	MOVD 24(R1), R2
-	ADD R2, R0, R9
+	MOVD 0(R1), R2; ADD R2, R0, R3; MOVD 8(R1), R2; ADD R2, R0, R5; MOVD 16(R1), R2; ADD R2, R0, R7; MOVD 24(R1), R2; ADD R2, R0, R9
 	MOVD k+40(FP), R11
 	MOVD weights+56(FP), R13
 	MOVD $0x4, R15
 
 scores:
-	MOVD R11, R12
-	MOVD R3, R4
-	MOVD R5, R6
-	MOVD R7, R8
-	MOVD R9, R10
+	MOVD R11, R12; MOVD R3, R4; MOVD R5, R6; MOVD R7, R8; MOVD R9, R10
 	MOVD headDim+80(FP), R14
-	VMOVI $0, V0.B16
-	VMOVI $0, V1.B16
-	VMOVI $0, V2.B16
-	VMOVI $0, V3.B16
-	VMOVI $0, V4.B16
-	VMOVI $0, V5.B16
-	VMOVI $0, V6.B16
-	VMOVI $0, V7.B16
-	VMOVI $0, V8.B16
-	VMOVI $0, V9.B16
-	VMOVI $0, V10.B16
-	VMOVI $0, V11.B16
-	VMOVI $0, V12.B16
-	VMOVI $0, V13.B16
-	VMOVI $0, V14.B16
-	VMOVI $0, V15.B16
+	VMOVI $0, V0.B16; VMOVI $0, V1.B16; VMOVI $0, V2.B16; VMOVI $0, V3.B16; VMOVI $0, V4.B16; VMOVI $0, V5.B16; VMOVI $0, V6.B16
+	VMOVI $0, V7.B16; VMOVI $0, V8.B16; VMOVI $0, V9.B16; VMOVI $0, V10.B16; VMOVI $0, V11.B16; VMOVI $0, V12.B16; VMOVI $0, V13.B16
+	VMOVI $0, V14.B16; VMOVI $0, V15.B16
 
 score:
-	FMOVS 0(R4), F19
-	FMOVS 0(R6), F20
-	FMOVS 0(R8), F21
-	FMOVS 0(R10), F22
-	FMOVQ 0(R12), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f931200 // fmla v0.4s, v16.4s, v19.s[0]
-	WORD $0x4f941204 // fmla v4.4s, v16.4s, v20.s[0]
-	WORD $0x4f951208 // fmla v8.4s, v16.4s, v21.s[0]
-	WORD $0x4f96120c // fmla v12.4s, v16.4s, v22.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f931221 // fmla v1.4s, v17.4s, v19.s[0]
-	WORD $0x4f941225 // fmla v5.4s, v17.4s, v20.s[0]
-	WORD $0x4f951229 // fmla v9.4s, v17.4s, v21.s[0]
-	WORD $0x4f96122d // fmla v13.4s, v17.4s, v22.s[0]
-	FMOVQ 16(R12), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f931202 // fmla v2.4s, v16.4s, v19.s[0]
-	WORD $0x4f941206 // fmla v6.4s, v16.4s, v20.s[0]
-	WORD $0x4f95120a // fmla v10.4s, v16.4s, v21.s[0]
-	WORD $0x4f96120e // fmla v14.4s, v16.4s, v22.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f931223 // fmla v3.4s, v17.4s, v19.s[0]
-	WORD $0x4f941227 // fmla v7.4s, v17.4s, v20.s[0]
-	WORD $0x4f95122b // fmla v11.4s, v17.4s, v21.s[0]
-	WORD $0x4f96122f // fmla v15.4s, v17.4s, v22.s[0]
-	ADD $4, R4, R4
-	ADD $4, R6, R6
-	ADD $4, R8, R8
-	ADD $4, R10, R10
-	ADD $128, R12, R12
-	SUBS $1, R14, R14
-	BNE score
-	FMOVQ F0, 0(R13)
-	FMOVQ F1, 16(R13)
-	FMOVQ F2, 32(R13)
-	FMOVQ F3, 48(R13)
-	FMOVQ F4, 256(R13)
-	FMOVQ F5, 272(R13)
-	FMOVQ F6, 288(R13)
-	FMOVQ F7, 304(R13)
-	FMOVQ F8, 512(R13)
-	FMOVQ F9, 528(R13)
-	FMOVQ F10, 544(R13)
-	FMOVQ F11, 560(R13)
-	FMOVQ F12, 768(R13)
-	FMOVQ F13, 784(R13)
-	FMOVQ F14, 800(R13)
-	FMOVQ F15, 816(R13)
-	ADD $64, R13, R13
-	ADD $32, R11, R11
-	SUBS $1, R15, R15
+	FMOVS 0(R4), F19; FMOVS 0(R6), F20; FMOVS 0(R8), F21; FMOVS 0(R10), F22; FMOVQ 0(R12), F18
+	WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */; WORD $0x4f931200 /* fmla v0.4s, v16.4s, v19.s[0] */
+	WORD $0x4f941204 /* fmla v4.4s, v16.4s, v20.s[0] */; WORD $0x4f951208 /* fmla v8.4s, v16.4s, v21.s[0] */
+	WORD $0x4f96120c /* fmla v12.4s, v16.4s, v22.s[0] */; WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */
+	WORD $0x4f931221 /* fmla v1.4s, v17.4s, v19.s[0] */; WORD $0x4f941225 /* fmla v5.4s, v17.4s, v20.s[0] */
+	WORD $0x4f951229 /* fmla v9.4s, v17.4s, v21.s[0] */; WORD $0x4f96122d /* fmla v13.4s, v17.4s, v22.s[0] */; FMOVQ 16(R12), F18
+	WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */; WORD $0x4f931202 /* fmla v2.4s, v16.4s, v19.s[0] */
+	WORD $0x4f941206 /* fmla v6.4s, v16.4s, v20.s[0] */; WORD $0x4f95120a /* fmla v10.4s, v16.4s, v21.s[0] */
+	WORD $0x4f96120e /* fmla v14.4s, v16.4s, v22.s[0] */; WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */
+	WORD $0x4f931223 /* fmla v3.4s, v17.4s, v19.s[0] */; WORD $0x4f941227 /* fmla v7.4s, v17.4s, v20.s[0] */
+	WORD $0x4f95122b /* fmla v11.4s, v17.4s, v21.s[0] */; WORD $0x4f96122f /* fmla v15.4s, v17.4s, v22.s[0] */; ADD $4, R4, R4
+	ADD $4, R6, R6; ADD $4, R8, R8; ADD $4, R10, R10; ADD $128, R12, R12; SUBS $1, R14, R14; BNE score; FMOVQ F0, 0(R13)
+	FMOVQ F1, 16(R13); FMOVQ F2, 32(R13); FMOVQ F3, 48(R13); FMOVQ F4, 256(R13); FMOVQ F5, 272(R13); FMOVQ F6, 288(R13)
+	FMOVQ F7, 304(R13); FMOVQ F8, 512(R13); FMOVQ F9, 528(R13); FMOVQ F10, 544(R13); FMOVQ F11, 560(R13); FMOVQ F12, 768(R13)
+	FMOVQ F13, 784(R13); FMOVQ F14, 800(R13); FMOVQ F15, 816(R13); ADD $64, R13, R13; ADD $32, R11, R11; SUBS $1, R15, R15
 	BNE scores
 	MOVD weights+56(FP), R0
 	MOVD largest+8(FP), R1
 	MOVD sums+16(FP), R2
 	MOVD first+96(FP), R3
 	MOVD n+72(FP), R6
-	MOVD $0xc2ae999a, R9
-	VDUP R9, V0.S4
-	MOVD $0x3fb8aa3b, R9
-	VDUP R9, V1.S4
-	MOVD $0x4b400000, R9
-	VDUP R9, V2.S4
-	MOVD $0x3f318000, R9
-	VDUP R9, V3.S4
-	MOVD $0xb95e8083, R9
-	VDUP R9, V4.S4
-	MOVD $0x3f800000, R9
-	VDUP R9, V5.S4
-	MOVD $0x39506967, R9
-	VDUP R9, V6.S4
-	MOVD $0x3ab743ce, R9
-	VDUP R9, V7.S4
-	MOVD $0x3c088908, R9
-	VDUP R9, V8.S4
-	MOVD $0x3d2aa9c1, R9
-	VDUP R9, V9.S4
-	MOVD $0x3e2aaaaa, R9
-	VDUP R9, V10.S4
-	MOVD $0x3f000000, R9
-	VDUP R9, V11.S4
-	MOVD $0xb4c0007f, R9
-	VDUP R9, V12.S4
-	ADD $1024, R0, R4
-	MOVD $0x4, R5
+	MOVD $0xc2ae999a, R9; VDUP R9, V0.S4; MOVD $0x3fb8aa3b, R9; VDUP R9, V1.S4; MOVD $0x4b400000, R9; VDUP R9, V2.S4
+	MOVD $0x3f318000, R9; VDUP R9, V3.S4; MOVD $0xb95e8083, R9; VDUP R9, V4.S4; MOVD $0x3f800000, R9; VDUP R9, V5.S4
+	MOVD $0x39506967, R9; VDUP R9, V6.S4; MOVD $0x3ab743ce, R9; VDUP R9, V7.S4; MOVD $0x3c088908, R9; VDUP R9, V8.S4
+	MOVD $0x3d2aa9c1, R9; VDUP R9, V9.S4; MOVD $0x3e2aaaaa, R9; VDUP R9, V10.S4; MOVD $0x3f000000, R9; VDUP R9, V11.S4
+	MOVD $0xb4c0007f, R9; VDUP R9, V12.S4; ADD $1024, R0, R4; MOVD $0x4, R5
 
 softmax:
 
 	// The largest score.
-	MOVD $0xff800000, R9
-	VDUP R9, V21.S4
-	VDUP R6, V22.S4
-	MOVD $indices<>(SB), R9
-	FMOVQ 0(R9), F23
-	MOVD $0x4, R9
-	VDUP R9, V24.S4
-	FMOVS 0(R0), F13
-	VDUP V13.S[0], V16.S4
-	VDUP V13.S[0], V15.S4
-	VDUP V13.S[0], V14.S4
-	VDUP V13.S[0], V13.S4
-	MOVD R0, R7
-	ADD $15, R6, R8
-	LSR $4, R8, R8
+	MOVD $0xff800000, R9; VDUP R9, V21.S4; VDUP R6, V22.S4; MOVD $indices<>(SB), R9; FMOVQ 0(R9), F23; MOVD $0x4, R9
+	VDUP R9, V24.S4; FMOVS 0(R0), F13; VDUP V13.S[0], V16.S4; VDUP V13.S[0], V15.S4; VDUP V13.S[0], V14.S4; VDUP V13.S[0], V13.S4
+	MOVD R0, R7; ADD $15, R6, R8; LSR $4, R8, R8
 
 largest:
-	FMOVQ 0(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 0(R7)
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	FMOVQ 16(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 16(R7)
-	WORD $0x6eaee73a // fcmgt v26.4s, v25.4s, v14.4s
-	VBIT V26.B16, V25.B16, V14.B16
-	FMOVQ 32(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 32(R7)
-	WORD $0x6eafe73a // fcmgt v26.4s, v25.4s, v15.4s
-	VBIT V26.B16, V25.B16, V15.B16
-	FMOVQ 48(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 48(R7)
-	WORD $0x6eb0e73a // fcmgt v26.4s, v25.4s, v16.4s
-	VBIT V26.B16, V25.B16, V16.B16
-	ADD $64, R7, R7
-	SUBS $1, R8, R8
-	BNE largest
-	WORD $0x6eade5da // fcmgt v26.4s, v14.4s, v13.4s
-	VBIT V26.B16, V14.B16, V13.B16
-	WORD $0x6eafe61a // fcmgt v26.4s, v16.4s, v15.4s
-	VBIT V26.B16, V16.B16, V15.B16
-	WORD $0x6eade5fa // fcmgt v26.4s, v15.4s, v13.4s
-	VBIT V26.B16, V15.B16, V13.B16
-	VEXT $8, V13.B16, V13.B16, V25.B16
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	VDUP V13.S[1], V25.S4
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	VDUP V13.S[0], V13.S4
+	FMOVQ 0(R7), F25; WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4
+	VBIF V26.B16, V21.B16, V25.B16; FMOVQ F25, 0(R7); WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */
+	VBIT V26.B16, V25.B16, V13.B16; FMOVQ 16(R7), F25; WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */
+	VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16; FMOVQ F25, 16(R7)
+	WORD $0x6eaee73a /* fcmgt v26.4s, v25.4s, v14.4s */; VBIT V26.B16, V25.B16, V14.B16; FMOVQ 32(R7), F25
+	WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16
+	FMOVQ F25, 32(R7); WORD $0x6eafe73a /* fcmgt v26.4s, v25.4s, v15.4s */; VBIT V26.B16, V25.B16, V15.B16; FMOVQ 48(R7), F25
+	WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16
+	FMOVQ F25, 48(R7); WORD $0x6eb0e73a /* fcmgt v26.4s, v25.4s, v16.4s */; VBIT V26.B16, V25.B16, V16.B16; ADD $64, R7, R7
+	SUBS $1, R8, R8; BNE largest; WORD $0x6eade5da /* fcmgt v26.4s, v14.4s, v13.4s */; VBIT V26.B16, V14.B16, V13.B16
+	WORD $0x6eafe61a /* fcmgt v26.4s, v16.4s, v15.4s */; VBIT V26.B16, V16.B16, V15.B16
+	WORD $0x6eade5fa /* fcmgt v26.4s, v15.4s, v13.4s */; VBIT V26.B16, V15.B16, V13.B16; VEXT $8, V13.B16, V13.B16, V25.B16
+	WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */; VBIT V26.B16, V25.B16, V13.B16; VDUP V13.S[1], V25.S4
+	WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */; VBIT V26.B16, V25.B16, V13.B16; VDUP V13.S[0], V13.S4
 
 	// Weights and their sum.
-	VMOVI $0, V17.B16
-	VMOVI $0, V18.B16
-	VMOVI $0, V19.B16
-	VMOVI $0, V20.B16
-	MOVD R0, R7
-	ADD $15, R6, R8
-	LSR $4, R8, R8
+	VMOVI $0, V17.B16; VMOVI $0, V18.B16; VMOVI $0, V19.B16; VMOVI $0, V20.B16; MOVD R0, R7; ADD $15, R6, R8; LSR $4, R8, R8
 
 weights:
-	FMOVQ 0(R7), F14
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	FMOVQ 16(R7), F15
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVQ F14, 0(R7)
-	WORD $0x4e2ed631 // fadd v17.4s, v17.4s, v14.4s
-	FMOVQ F15, 16(R7)
-	WORD $0x4e2fd652 // fadd v18.4s, v18.4s, v15.4s
-	FMOVQ 32(R7), F14
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	FMOVQ 48(R7), F15
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVQ F14, 32(R7)
-	WORD $0x4e2ed673 // fadd v19.4s, v19.4s, v14.4s
-	FMOVQ F15, 48(R7)
-	WORD $0x4e2fd694 // fadd v20.4s, v20.4s, v15.4s
-	ADD $64, R7, R7
-	SUBS $1, R8, R8
-	BNE weights
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4e34d652 // fadd v18.4s, v18.4s, v20.4s
-	WORD $0x4e32d631 // fadd v17.4s, v17.4s, v18.4s
-	VEXT $8, V17.B16, V17.B16, V14.B16
-	WORD $0x4e2ed631 // fadd v17.4s, v17.4s, v14.4s
-	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVQ 0(R7), F14; WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */; FMOVQ 16(R7), F15
+	WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */; WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */
+	WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */; WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */
+	WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */; WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */
+	WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */; VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4
+	VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4; WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */
+	WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */; WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */
+	WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */; WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */
+	WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */; WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */
+	WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */; WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */
+	WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */; WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */
+	WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */; WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */
+	WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */
+	WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */
+	WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */
+	WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */
+	WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */; WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */
+	WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */; WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */
+	WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */; WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */
+	WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */; WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */
+	WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */; WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */
+	WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */; WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */
+	WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVQ F14, 0(R7); WORD $0x4e2ed631 /* fadd v17.4s, v17.4s, v14.4s */
+	FMOVQ F15, 16(R7); WORD $0x4e2fd652 /* fadd v18.4s, v18.4s, v15.4s */; FMOVQ 32(R7), F14
+	WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */; FMOVQ 48(R7), F15; WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */
+	WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */; WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */
+	WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */; WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */
+	WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */; WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */
+	VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4; VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4
+	WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */; WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */
+	WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */; WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */
+	WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */; WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */
+	WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */; WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */
+	WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */; WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */
+	WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */; WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */
+	WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */; WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */; WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */; WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */; WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */; WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */
+	WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */; WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */
+	WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */; WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */
+	WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */; WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */
+	WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */; WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */
+	WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */; WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */
+	WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */; WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVQ F14, 32(R7)
+	WORD $0x4e2ed673 /* fadd v19.4s, v19.4s, v14.4s */; FMOVQ F15, 48(R7); WORD $0x4e2fd694 /* fadd v20.4s, v20.4s, v15.4s */
+	ADD $64, R7, R7; SUBS $1, R8, R8; BNE weights; WORD $0x4e33d631 /* fadd v17.4s, v17.4s, v19.4s */
+	WORD $0x4e34d652 /* fadd v18.4s, v18.4s, v20.4s */; WORD $0x4e32d631 /* fadd v17.4s, v17.4s, v18.4s */
+	VEXT $8, V17.B16, V17.B16, V14.B16; WORD $0x4e2ed631 /* fadd v17.4s, v17.4s, v14.4s */; WORD $0x7e30da31 /* faddp s17, v17.2s */
 
 	// Merge them with those of former blocks.
-	CBNZ R3, merged
-	FMOVS 0(R1), F14
-	VDUP V13.S[0], V15.S4
-	WORD $0x6eaee5f0 // fcmgt v16.4s, v15.4s, v14.4s
-	VDUP V14.S[0], V13.S4
-	VBIT V16.B16, V15.B16, V13.B16
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVS F14, 0(R4)
-	FMOVS F15, 16(R4)
-	FMOVS 0(R2), F18
-	WORD $0x6e2ede52 // fmul v18.4s, v18.4s, v14.4s
-	WORD $0x6e2fde31 // fmul v17.4s, v17.4s, v15.4s
-	WORD $0x4e31d651 // fadd v17.4s, v18.4s, v17.4s
+	CBNZ R3, merged; FMOVS 0(R1), F14; VDUP V13.S[0], V15.S4; WORD $0x6eaee5f0 /* fcmgt v16.4s, v15.4s, v14.4s */
+	VDUP V14.S[0], V13.S4; VBIT V16.B16, V15.B16, V13.B16; WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */
+	WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */; WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */
+	WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */; WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */
+	WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */; WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */
+	WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */; VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4
+	VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4; WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */
+	WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */; WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */
+	WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */; WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */
+	WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */; WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */
+	WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */; WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */
+	WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */; WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */
+	WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */; WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */
+	WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */
+	WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */
+	WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */
+	WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */
+	WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */; WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */
+	WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */; WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */
+	WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */; WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */
+	WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */; WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */
+	WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */; WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */
+	WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */; WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */
+	WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVS F14, 0(R4); FMOVS F15, 16(R4); FMOVS 0(R2), F18
+	WORD $0x6e2ede52 /* fmul v18.4s, v18.4s, v14.4s */; WORD $0x6e2fde31 /* fmul v17.4s, v17.4s, v15.4s */
+	WORD $0x4e31d651 /* fadd v17.4s, v18.4s, v17.4s */
 
 merged:
-	FMOVS.P F13, 4(R1)
-	FMOVS.P F17, 4(R2)
-	ADD $4, R4, R4
-	ADD $256, R0, R0
-	SUBS $1, R5, R5
-	BNE softmax
+	FMOVS.P F13, 4(R1); FMOVS.P F17, 4(R2); ADD $4, R4, R4; ADD $256, R0, R0; SUBS $1, R5, R5; BNE softmax
 	MOVD out+0(FP), R0
 	MOVD v+48(FP), R1
 	MOVD valueDim+88(FP), R2
 	MOVD weights+56(FP), R3
 	MOVD first+96(FP), R4
-	LSL $2, R2, R5
-	LSL $1, R2, R6
+	LSL $2, R2, R5; LSL $1, R2, R6
 
 	// Values, 16 dimensions at a time.
 
 values16:
-	CMP $16, R2
-	BLT done16
-	MOVD R1, R7
-	MOVD R3, R8
+	CMP $16, R2; BLT done16; MOVD R1, R7; MOVD R3, R8
 	MOVD n+72(FP), R9
-	VMOVI $0, V0.B16
-	VMOVI $0, V1.B16
-	VMOVI $0, V2.B16
-	VMOVI $0, V3.B16
-	VMOVI $0, V4.B16
-	VMOVI $0, V5.B16
-	VMOVI $0, V6.B16
-	VMOVI $0, V7.B16
-	VMOVI $0, V8.B16
-	VMOVI $0, V9.B16
-	VMOVI $0, V10.B16
-	VMOVI $0, V11.B16
-	VMOVI $0, V12.B16
-	VMOVI $0, V13.B16
-	VMOVI $0, V14.B16
-	VMOVI $0, V15.B16
+	VMOVI $0, V0.B16; VMOVI $0, V1.B16; VMOVI $0, V2.B16; VMOVI $0, V3.B16; VMOVI $0, V4.B16; VMOVI $0, V5.B16; VMOVI $0, V6.B16
+	VMOVI $0, V7.B16; VMOVI $0, V8.B16; VMOVI $0, V9.B16; VMOVI $0, V10.B16; VMOVI $0, V11.B16; VMOVI $0, V12.B16; VMOVI $0, V13.B16
+	VMOVI $0, V14.B16; VMOVI $0, V15.B16
 
 position16:
-	FMOVS 0(R8), F19
-	FMOVS 256(R8), F20
-	FMOVS 512(R8), F21
-	FMOVS 768(R8), F22
-	FMOVQ 0(R7), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f931200 // fmla v0.4s, v16.4s, v19.s[0]
-	WORD $0x4f941204 // fmla v4.4s, v16.4s, v20.s[0]
-	WORD $0x4f951208 // fmla v8.4s, v16.4s, v21.s[0]
-	WORD $0x4f96120c // fmla v12.4s, v16.4s, v22.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f931221 // fmla v1.4s, v17.4s, v19.s[0]
-	WORD $0x4f941225 // fmla v5.4s, v17.4s, v20.s[0]
-	WORD $0x4f951229 // fmla v9.4s, v17.4s, v21.s[0]
-	WORD $0x4f96122d // fmla v13.4s, v17.4s, v22.s[0]
-	FMOVQ 16(R7), F18
-	WORD $0x0e217a50 // fcvtl v16.4s, v18.4h
-	WORD $0x4f931202 // fmla v2.4s, v16.4s, v19.s[0]
-	WORD $0x4f941206 // fmla v6.4s, v16.4s, v20.s[0]
-	WORD $0x4f95120a // fmla v10.4s, v16.4s, v21.s[0]
-	WORD $0x4f96120e // fmla v14.4s, v16.4s, v22.s[0]
-	WORD $0x4e217a51 // fcvtl2 v17.4s, v18.8h
-	WORD $0x4f931223 // fmla v3.4s, v17.4s, v19.s[0]
-	WORD $0x4f941227 // fmla v7.4s, v17.4s, v20.s[0]
-	WORD $0x4f95122b // fmla v11.4s, v17.4s, v21.s[0]
-	WORD $0x4f96122f // fmla v15.4s, v17.4s, v22.s[0]
-	ADD $4, R8, R8
-	ADD R6, R7, R7
-	SUBS $1, R9, R9
-	BNE position16
-	MOVD R0, R10
-	CBNZ R4, store16
-	FMOVS 1024(R3), F19
-	FMOVS 1040(R3), F18
-	FMOVQ 0(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929000 // fmul v0.4s, v0.4s, v18.s[0]
-	WORD $0x4e20d600 // fadd v0.4s, v16.4s, v0.4s
-	FMOVQ 16(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f929021 // fmul v1.4s, v1.4s, v18.s[0]
-	WORD $0x4e21d621 // fadd v1.4s, v17.4s, v1.4s
-	FMOVQ 32(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929042 // fmul v2.4s, v2.4s, v18.s[0]
-	WORD $0x4e22d602 // fadd v2.4s, v16.4s, v2.4s
-	FMOVQ 48(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f929063 // fmul v3.4s, v3.4s, v18.s[0]
-	WORD $0x4e23d623 // fadd v3.4s, v17.4s, v3.4s
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	ADD R5, R10, R10
-	FMOVS 1028(R3), F19
-	FMOVS 1044(R3), F18
-	FMOVQ 0(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929084 // fmul v4.4s, v4.4s, v18.s[0]
-	WORD $0x4e24d604 // fadd v4.4s, v16.4s, v4.4s
-	FMOVQ 16(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9290a5 // fmul v5.4s, v5.4s, v18.s[0]
-	WORD $0x4e25d625 // fadd v5.4s, v17.4s, v5.4s
-	FMOVQ 32(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f9290c6 // fmul v6.4s, v6.4s, v18.s[0]
-	WORD $0x4e26d606 // fadd v6.4s, v16.4s, v6.4s
-	FMOVQ 48(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9290e7 // fmul v7.4s, v7.4s, v18.s[0]
-	WORD $0x4e27d627 // fadd v7.4s, v17.4s, v7.4s
-	FMOVQ F4, 0(R10)
-	FMOVQ F5, 16(R10)
-	FMOVQ F6, 32(R10)
-	FMOVQ F7, 48(R10)
-	ADD R5, R10, R10
-	FMOVS 1032(R3), F19
-	FMOVS 1048(R3), F18
-	FMOVQ 0(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929108 // fmul v8.4s, v8.4s, v18.s[0]
-	WORD $0x4e28d608 // fadd v8.4s, v16.4s, v8.4s
-	FMOVQ 16(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f929129 // fmul v9.4s, v9.4s, v18.s[0]
-	WORD $0x4e29d629 // fadd v9.4s, v17.4s, v9.4s
-	FMOVQ 32(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f92914a // fmul v10.4s, v10.4s, v18.s[0]
-	WORD $0x4e2ad60a // fadd v10.4s, v16.4s, v10.4s
-	FMOVQ 48(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f92916b // fmul v11.4s, v11.4s, v18.s[0]
-	WORD $0x4e2bd62b // fadd v11.4s, v17.4s, v11.4s
-	FMOVQ F8, 0(R10)
-	FMOVQ F9, 16(R10)
-	FMOVQ F10, 32(R10)
-	FMOVQ F11, 48(R10)
-	ADD R5, R10, R10
-	FMOVS 1036(R3), F19
-	FMOVS 1052(R3), F18
-	FMOVQ 0(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f92918c // fmul v12.4s, v12.4s, v18.s[0]
-	WORD $0x4e2cd60c // fadd v12.4s, v16.4s, v12.4s
-	FMOVQ 16(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9291ad // fmul v13.4s, v13.4s, v18.s[0]
-	WORD $0x4e2dd62d // fadd v13.4s, v17.4s, v13.4s
-	FMOVQ 32(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f9291ce // fmul v14.4s, v14.4s, v18.s[0]
-	WORD $0x4e2ed60e // fadd v14.4s, v16.4s, v14.4s
-	FMOVQ 48(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9291ef // fmul v15.4s, v15.4s, v18.s[0]
-	WORD $0x4e2fd62f // fadd v15.4s, v17.4s, v15.4s
-	FMOVQ F12, 0(R10)
-	FMOVQ F13, 16(R10)
-	FMOVQ F14, 32(R10)
-	FMOVQ F15, 48(R10)
-	ADD R5, R10, R10
-	JMP next16
+	FMOVS 0(R8), F19; FMOVS 256(R8), F20; FMOVS 512(R8), F21; FMOVS 768(R8), F22; FMOVQ 0(R7), F18
+	WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */; WORD $0x4f931200 /* fmla v0.4s, v16.4s, v19.s[0] */
+	WORD $0x4f941204 /* fmla v4.4s, v16.4s, v20.s[0] */; WORD $0x4f951208 /* fmla v8.4s, v16.4s, v21.s[0] */
+	WORD $0x4f96120c /* fmla v12.4s, v16.4s, v22.s[0] */; WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */
+	WORD $0x4f931221 /* fmla v1.4s, v17.4s, v19.s[0] */; WORD $0x4f941225 /* fmla v5.4s, v17.4s, v20.s[0] */
+	WORD $0x4f951229 /* fmla v9.4s, v17.4s, v21.s[0] */; WORD $0x4f96122d /* fmla v13.4s, v17.4s, v22.s[0] */; FMOVQ 16(R7), F18
+	WORD $0x0e217a50 /* fcvtl v16.4s, v18.4h */; WORD $0x4f931202 /* fmla v2.4s, v16.4s, v19.s[0] */
+	WORD $0x4f941206 /* fmla v6.4s, v16.4s, v20.s[0] */; WORD $0x4f95120a /* fmla v10.4s, v16.4s, v21.s[0] */
+	WORD $0x4f96120e /* fmla v14.4s, v16.4s, v22.s[0] */; WORD $0x4e217a51 /* fcvtl2 v17.4s, v18.8h */
+	WORD $0x4f931223 /* fmla v3.4s, v17.4s, v19.s[0] */; WORD $0x4f941227 /* fmla v7.4s, v17.4s, v20.s[0] */
+	WORD $0x4f95122b /* fmla v11.4s, v17.4s, v21.s[0] */; WORD $0x4f96122f /* fmla v15.4s, v17.4s, v22.s[0] */; ADD $4, R8, R8
+	ADD R6, R7, R7; SUBS $1, R9, R9; BNE position16; MOVD R0, R10; CBNZ R4, store16; FMOVS 1024(R3), F19; FMOVS 1040(R3), F18
+	FMOVQ 0(R10), F16; WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929000 /* fmul v0.4s, v0.4s, v18.s[0] */
+	WORD $0x4e20d600 /* fadd v0.4s, v16.4s, v0.4s */; FMOVQ 16(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f929021 /* fmul v1.4s, v1.4s, v18.s[0] */; WORD $0x4e21d621 /* fadd v1.4s, v17.4s, v1.4s */; FMOVQ 32(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929042 /* fmul v2.4s, v2.4s, v18.s[0] */
+	WORD $0x4e22d602 /* fadd v2.4s, v16.4s, v2.4s */; FMOVQ 48(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f929063 /* fmul v3.4s, v3.4s, v18.s[0] */; WORD $0x4e23d623 /* fadd v3.4s, v17.4s, v3.4s */; FMOVQ F0, 0(R10)
+	FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); ADD R5, R10, R10; FMOVS 1028(R3), F19; FMOVS 1044(R3), F18
+	FMOVQ 0(R10), F16; WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929084 /* fmul v4.4s, v4.4s, v18.s[0] */
+	WORD $0x4e24d604 /* fadd v4.4s, v16.4s, v4.4s */; FMOVQ 16(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9290a5 /* fmul v5.4s, v5.4s, v18.s[0] */; WORD $0x4e25d625 /* fadd v5.4s, v17.4s, v5.4s */; FMOVQ 32(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f9290c6 /* fmul v6.4s, v6.4s, v18.s[0] */
+	WORD $0x4e26d606 /* fadd v6.4s, v16.4s, v6.4s */; FMOVQ 48(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9290e7 /* fmul v7.4s, v7.4s, v18.s[0] */; WORD $0x4e27d627 /* fadd v7.4s, v17.4s, v7.4s */; FMOVQ F4, 0(R10)
+	FMOVQ F5, 16(R10); FMOVQ F6, 32(R10); FMOVQ F7, 48(R10); ADD R5, R10, R10; FMOVS 1032(R3), F19; FMOVS 1048(R3), F18
+	FMOVQ 0(R10), F16; WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929108 /* fmul v8.4s, v8.4s, v18.s[0] */
+	WORD $0x4e28d608 /* fadd v8.4s, v16.4s, v8.4s */; FMOVQ 16(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f929129 /* fmul v9.4s, v9.4s, v18.s[0] */; WORD $0x4e29d629 /* fadd v9.4s, v17.4s, v9.4s */; FMOVQ 32(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f92914a /* fmul v10.4s, v10.4s, v18.s[0] */
+	WORD $0x4e2ad60a /* fadd v10.4s, v16.4s, v10.4s */; FMOVQ 48(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f92916b /* fmul v11.4s, v11.4s, v18.s[0] */; WORD $0x4e2bd62b /* fadd v11.4s, v17.4s, v11.4s */; FMOVQ F8, 0(R10)
+	FMOVQ F9, 16(R10); FMOVQ F10, 32(R10); FMOVQ F11, 48(R10); ADD R5, R10, R10; FMOVS 1036(R3), F19; FMOVS 1052(R3), F18
+	FMOVQ 0(R10), F16; WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f92918c /* fmul v12.4s, v12.4s, v18.s[0] */
+	WORD $0x4e2cd60c /* fadd v12.4s, v16.4s, v12.4s */; FMOVQ 16(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9291ad /* fmul v13.4s, v13.4s, v18.s[0] */; WORD $0x4e2dd62d /* fadd v13.4s, v17.4s, v13.4s */; FMOVQ 32(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f9291ce /* fmul v14.4s, v14.4s, v18.s[0] */
+	WORD $0x4e2ed60e /* fadd v14.4s, v16.4s, v14.4s */; FMOVQ 48(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9291ef /* fmul v15.4s, v15.4s, v18.s[0] */; WORD $0x4e2fd62f /* fadd v15.4s, v17.4s, v15.4s */; FMOVQ F12, 0(R10)
+	FMOVQ F13, 16(R10); FMOVQ F14, 32(R10); FMOVQ F15, 48(R10); ADD R5, R10, R10; JMP next16
 
 store16:
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	ADD R5, R10, R10
-	FMOVQ F4, 0(R10)
-	FMOVQ F5, 16(R10)
-	FMOVQ F6, 32(R10)
-	FMOVQ F7, 48(R10)
-	ADD R5, R10, R10
-	FMOVQ F8, 0(R10)
-	FMOVQ F9, 16(R10)
-	FMOVQ F10, 32(R10)
-	FMOVQ F11, 48(R10)
-	ADD R5, R10, R10
-	FMOVQ F12, 0(R10)
-	FMOVQ F13, 16(R10)
-	FMOVQ F14, 32(R10)
-	FMOVQ F15, 48(R10)
+	FMOVQ F0, 0(R10); FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); ADD R5, R10, R10; FMOVQ F4, 0(R10); FMOVQ F5, 16(R10)
+	FMOVQ F6, 32(R10); FMOVQ F7, 48(R10); ADD R5, R10, R10; FMOVQ F8, 0(R10); FMOVQ F9, 16(R10); FMOVQ F10, 32(R10)
+	FMOVQ F11, 48(R10); ADD R5, R10, R10; FMOVQ F12, 0(R10); FMOVQ F13, 16(R10); FMOVQ F14, 32(R10); FMOVQ F15, 48(R10)
 	ADD R5, R10, R10
 
 next16:
-	ADD $64, R0, R0
-	ADD $32, R1, R1
-	SUB $16, R2, R2
-	JMP values16
+	ADD $64, R0, R0; ADD $32, R1, R1; SUB $16, R2, R2; JMP values16
 
 done16:
 	RET
@@ -4435,593 +1768,228 @@ TEXT ·attendFloatsNEONQ4(SB), NOSPLIT, $0-104
 	// Scores: 64 sums for each query.
 	MOVD q+24(FP), R0
 	MOVD at+32(FP), R1
-	MOVD 0(R1), R2
-	ADD R2, R0, R3
-	MOVD 8(R1), R2
-	ADD R2, R0, R5
-	MOVD 16(R1), R2
-	ADD R2, R0, R7
-	MOVD 24(R1), R2
-	ADD R2, R0, R9
+	MOVD 0(R1), R2; ADD R2, R0, R3; MOVD 8(R1), R2; ADD R2, R0, R5; MOVD 16(R1), R2; ADD R2, R0, R7; MOVD 24(R1), R2; ADD R2, R0, R9
 	MOVD k+40(FP), R11
 	MOVD weights+56(FP), R13
 	MOVD $0x4, R15
 
 scores:
-	MOVD R11, R12
-	MOVD R3, R4
-	MOVD R5, R6
-	MOVD R7, R8
-	MOVD R9, R10
+	MOVD R11, R12; MOVD R3, R4; MOVD R5, R6; MOVD R7, R8; MOVD R9, R10
 	MOVD headDim+80(FP), R14
-	VMOVI $0, V0.B16
-	VMOVI $0, V1.B16
-	VMOVI $0, V2.B16
-	VMOVI $0, V3.B16
-	VMOVI $0, V4.B16
-	VMOVI $0, V5.B16
-	VMOVI $0, V6.B16
-	VMOVI $0, V7.B16
-	VMOVI $0, V8.B16
-	VMOVI $0, V9.B16
-	VMOVI $0, V10.B16
-	VMOVI $0, V11.B16
-	VMOVI $0, V12.B16
-	VMOVI $0, V13.B16
-	VMOVI $0, V14.B16
-	VMOVI $0, V15.B16
+	VMOVI $0, V0.B16; VMOVI $0, V1.B16; VMOVI $0, V2.B16; VMOVI $0, V3.B16; VMOVI $0, V4.B16; VMOVI $0, V5.B16; VMOVI $0, V6.B16
+	VMOVI $0, V7.B16; VMOVI $0, V8.B16; VMOVI $0, V9.B16; VMOVI $0, V10.B16; VMOVI $0, V11.B16; VMOVI $0, V12.B16; VMOVI $0, V13.B16
+	VMOVI $0, V14.B16; VMOVI $0, V15.B16
 
 score:
-	FMOVS 0(R4), F19
-	FMOVS 0(R6), F20
-	FMOVS 0(R8), F21
-	FMOVS 0(R10), F22
-	FMOVQ 0(R12), F16
-	WORD $0x4f931200 // fmla v0.4s, v16.4s, v19.s[0]
-	WORD $0x4f941204 // fmla v4.4s, v16.4s, v20.s[0]
-	WORD $0x4f951208 // fmla v8.4s, v16.4s, v21.s[0]
-	WORD $0x4f96120c // fmla v12.4s, v16.4s, v22.s[0]
-	FMOVQ 16(R12), F17
-	WORD $0x4f931221 // fmla v1.4s, v17.4s, v19.s[0]
-	WORD $0x4f941225 // fmla v5.4s, v17.4s, v20.s[0]
-	WORD $0x4f951229 // fmla v9.4s, v17.4s, v21.s[0]
-	WORD $0x4f96122d // fmla v13.4s, v17.4s, v22.s[0]
-	FMOVQ 32(R12), F16
-	WORD $0x4f931202 // fmla v2.4s, v16.4s, v19.s[0]
-	WORD $0x4f941206 // fmla v6.4s, v16.4s, v20.s[0]
-	WORD $0x4f95120a // fmla v10.4s, v16.4s, v21.s[0]
-	WORD $0x4f96120e // fmla v14.4s, v16.4s, v22.s[0]
-	FMOVQ 48(R12), F17
-	WORD $0x4f931223 // fmla v3.4s, v17.4s, v19.s[0]
-	WORD $0x4f941227 // fmla v7.4s, v17.4s, v20.s[0]
-	WORD $0x4f95122b // fmla v11.4s, v17.4s, v21.s[0]
-	WORD $0x4f96122f // fmla v15.4s, v17.4s, v22.s[0]
-	ADD $4, R4, R4
-	ADD $4, R6, R6
-	ADD $4, R8, R8
-	ADD $4, R10, R10
-	ADD $256, R12, R12
-	SUBS $1, R14, R14
-	BNE score
-	FMOVQ F0, 0(R13)
-	FMOVQ F1, 16(R13)
-	FMOVQ F2, 32(R13)
-	FMOVQ F3, 48(R13)
-	FMOVQ F4, 256(R13)
-	FMOVQ F5, 272(R13)
-	FMOVQ F6, 288(R13)
-	FMOVQ F7, 304(R13)
-	FMOVQ F8, 512(R13)
-	FMOVQ F9, 528(R13)
-	FMOVQ F10, 544(R13)
-	FMOVQ F11, 560(R13)
-	FMOVQ F12, 768(R13)
-	FMOVQ F13, 784(R13)
-	FMOVQ F14, 800(R13)
-	FMOVQ F15, 816(R13)
-	ADD $64, R13, R13
-	ADD $64, R11, R11
-	SUBS $1, R15, R15
+	FMOVS 0(R4), F19; FMOVS 0(R6), F20; FMOVS 0(R8), F21; FMOVS 0(R10), F22; FMOVQ 0(R12), F16
+	WORD $0x4f931200 /* fmla v0.4s, v16.4s, v19.s[0] */; WORD $0x4f941204 /* fmla v4.4s, v16.4s, v20.s[0] */
+	WORD $0x4f951208 /* fmla v8.4s, v16.4s, v21.s[0] */; WORD $0x4f96120c /* fmla v12.4s, v16.4s, v22.s[0] */; FMOVQ 16(R12), F17
+	WORD $0x4f931221 /* fmla v1.4s, v17.4s, v19.s[0] */; WORD $0x4f941225 /* fmla v5.4s, v17.4s, v20.s[0] */
+	WORD $0x4f951229 /* fmla v9.4s, v17.4s, v21.s[0] */; WORD $0x4f96122d /* fmla v13.4s, v17.4s, v22.s[0] */; FMOVQ 32(R12), F16
+	WORD $0x4f931202 /* fmla v2.4s, v16.4s, v19.s[0] */; WORD $0x4f941206 /* fmla v6.4s, v16.4s, v20.s[0] */
+	WORD $0x4f95120a /* fmla v10.4s, v16.4s, v21.s[0] */; WORD $0x4f96120e /* fmla v14.4s, v16.4s, v22.s[0] */; FMOVQ 48(R12), F17
+	WORD $0x4f931223 /* fmla v3.4s, v17.4s, v19.s[0] */; WORD $0x4f941227 /* fmla v7.4s, v17.4s, v20.s[0] */
+	WORD $0x4f95122b /* fmla v11.4s, v17.4s, v21.s[0] */; WORD $0x4f96122f /* fmla v15.4s, v17.4s, v22.s[0] */; ADD $4, R4, R4
+	ADD $4, R6, R6; ADD $4, R8, R8; ADD $4, R10, R10; ADD $256, R12, R12; SUBS $1, R14, R14; BNE score; FMOVQ F0, 0(R13)
+	FMOVQ F1, 16(R13); FMOVQ F2, 32(R13); FMOVQ F3, 48(R13); FMOVQ F4, 256(R13); FMOVQ F5, 272(R13); FMOVQ F6, 288(R13)
+	FMOVQ F7, 304(R13); FMOVQ F8, 512(R13); FMOVQ F9, 528(R13); FMOVQ F10, 544(R13); FMOVQ F11, 560(R13); FMOVQ F12, 768(R13)
+	FMOVQ F13, 784(R13); FMOVQ F14, 800(R13); FMOVQ F15, 816(R13); ADD $64, R13, R13; ADD $64, R11, R11; SUBS $1, R15, R15
 	BNE scores
 	MOVD weights+56(FP), R0
 	MOVD largest+8(FP), R1
 	MOVD sums+16(FP), R2
 	MOVD first+96(FP), R3
 	MOVD n+72(FP), R6
-	MOVD $0xc2ae999a, R9
-	VDUP R9, V0.S4
-	MOVD $0x3fb8aa3b, R9
-	VDUP R9, V1.S4
-	MOVD $0x4b400000, R9
-	VDUP R9, V2.S4
-	MOVD $0x3f318000, R9
-	VDUP R9, V3.S4
-	MOVD $0xb95e8083, R9
-	VDUP R9, V4.S4
-	MOVD $0x3f800000, R9
-	VDUP R9, V5.S4
-	MOVD $0x39506967, R9
-	VDUP R9, V6.S4
-	MOVD $0x3ab743ce, R9
-	VDUP R9, V7.S4
-	MOVD $0x3c088908, R9
-	VDUP R9, V8.S4
-	MOVD $0x3d2aa9c1, R9
-	VDUP R9, V9.S4
-	MOVD $0x3e2aaaaa, R9
-	VDUP R9, V10.S4
-	MOVD $0x3f000000, R9
-	VDUP R9, V11.S4
-	MOVD $0xb4c0007f, R9
-	VDUP R9, V12.S4
-	ADD $1024, R0, R4
-	MOVD $0x4, R5
+	MOVD $0xc2ae999a, R9; VDUP R9, V0.S4; MOVD $0x3fb8aa3b, R9; VDUP R9, V1.S4; MOVD $0x4b400000, R9; VDUP R9, V2.S4
+	MOVD $0x3f318000, R9; VDUP R9, V3.S4; MOVD $0xb95e8083, R9; VDUP R9, V4.S4; MOVD $0x3f800000, R9; VDUP R9, V5.S4
+	MOVD $0x39506967, R9; VDUP R9, V6.S4; MOVD $0x3ab743ce, R9; VDUP R9, V7.S4; MOVD $0x3c088908, R9; VDUP R9, V8.S4
+	MOVD $0x3d2aa9c1, R9; VDUP R9, V9.S4; MOVD $0x3e2aaaaa, R9; VDUP R9, V10.S4; MOVD $0x3f000000, R9; VDUP R9, V11.S4
+	MOVD $0xb4c0007f, R9; VDUP R9, V12.S4; ADD $1024, R0, R4; MOVD $0x4, R5
 
 softmax:
 
 	// The largest score.
-	MOVD $0xff800000, R9
-	VDUP R9, V21.S4
-	VDUP R6, V22.S4
-	MOVD $indices<>(SB), R9
-	FMOVQ 0(R9), F23
-	MOVD $0x4, R9
-	VDUP R9, V24.S4
-	FMOVS 0(R0), F13
-	VDUP V13.S[0], V16.S4
-	VDUP V13.S[0], V15.S4
-	VDUP V13.S[0], V14.S4
-	VDUP V13.S[0], V13.S4
-	MOVD R0, R7
-	ADD $15, R6, R8
-	LSR $4, R8, R8
+	MOVD $0xff800000, R9; VDUP R9, V21.S4; VDUP R6, V22.S4; MOVD $indices<>(SB), R9; FMOVQ 0(R9), F23; MOVD $0x4, R9
+	VDUP R9, V24.S4; FMOVS 0(R0), F13; VDUP V13.S[0], V16.S4; VDUP V13.S[0], V15.S4; VDUP V13.S[0], V14.S4; VDUP V13.S[0], V13.S4
+	MOVD R0, R7; ADD $15, R6, R8; LSR $4, R8, R8
 
 largest:
-	FMOVQ 0(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 0(R7)
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	FMOVQ 16(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 16(R7)
-	WORD $0x6eaee73a // fcmgt v26.4s, v25.4s, v14.4s
-	VBIT V26.B16, V25.B16, V14.B16
-	FMOVQ 32(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 32(R7)
-	WORD $0x6eafe73a // fcmgt v26.4s, v25.4s, v15.4s
-	VBIT V26.B16, V25.B16, V15.B16
-	FMOVQ 48(R7), F25
-	WORD $0x4eb736da // cmgt v26.4s, v22.4s, v23.4s
-	VADD V24.S4, V23.S4, V23.S4
-	VBIF V26.B16, V21.B16, V25.B16
-	FMOVQ F25, 48(R7)
-	WORD $0x6eb0e73a // fcmgt v26.4s, v25.4s, v16.4s
-	VBIT V26.B16, V25.B16, V16.B16
-	ADD $64, R7, R7
-	SUBS $1, R8, R8
-	BNE largest
-	WORD $0x6eade5da // fcmgt v26.4s, v14.4s, v13.4s
-	VBIT V26.B16, V14.B16, V13.B16
-	WORD $0x6eafe61a // fcmgt v26.4s, v16.4s, v15.4s
-	VBIT V26.B16, V16.B16, V15.B16
-	WORD $0x6eade5fa // fcmgt v26.4s, v15.4s, v13.4s
-	VBIT V26.B16, V15.B16, V13.B16
-	VEXT $8, V13.B16, V13.B16, V25.B16
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	VDUP V13.S[1], V25.S4
-	WORD $0x6eade73a // fcmgt v26.4s, v25.4s, v13.4s
-	VBIT V26.B16, V25.B16, V13.B16
-	VDUP V13.S[0], V13.S4
+	FMOVQ 0(R7), F25; WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4
+	VBIF V26.B16, V21.B16, V25.B16; FMOVQ F25, 0(R7); WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */
+	VBIT V26.B16, V25.B16, V13.B16; FMOVQ 16(R7), F25; WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */
+	VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16; FMOVQ F25, 16(R7)
+	WORD $0x6eaee73a /* fcmgt v26.4s, v25.4s, v14.4s */; VBIT V26.B16, V25.B16, V14.B16; FMOVQ 32(R7), F25
+	WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16
+	FMOVQ F25, 32(R7); WORD $0x6eafe73a /* fcmgt v26.4s, v25.4s, v15.4s */; VBIT V26.B16, V25.B16, V15.B16; FMOVQ 48(R7), F25
+	WORD $0x4eb736da /* cmgt v26.4s, v22.4s, v23.4s */; VADD V24.S4, V23.S4, V23.S4; VBIF V26.B16, V21.B16, V25.B16
+	FMOVQ F25, 48(R7); WORD $0x6eb0e73a /* fcmgt v26.4s, v25.4s, v16.4s */; VBIT V26.B16, V25.B16, V16.B16; ADD $64, R7, R7
+	SUBS $1, R8, R8; BNE largest; WORD $0x6eade5da /* fcmgt v26.4s, v14.4s, v13.4s */; VBIT V26.B16, V14.B16, V13.B16
+	WORD $0x6eafe61a /* fcmgt v26.4s, v16.4s, v15.4s */; VBIT V26.B16, V16.B16, V15.B16
+	WORD $0x6eade5fa /* fcmgt v26.4s, v15.4s, v13.4s */; VBIT V26.B16, V15.B16, V13.B16; VEXT $8, V13.B16, V13.B16, V25.B16
+	WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */; VBIT V26.B16, V25.B16, V13.B16; VDUP V13.S[1], V25.S4
+	WORD $0x6eade73a /* fcmgt v26.4s, v25.4s, v13.4s */; VBIT V26.B16, V25.B16, V13.B16; VDUP V13.S[0], V13.S4
 
 	// Weights and their sum.
-	VMOVI $0, V17.B16
-	VMOVI $0, V18.B16
-	VMOVI $0, V19.B16
-	VMOVI $0, V20.B16
-	MOVD R0, R7
-	ADD $15, R6, R8
-	LSR $4, R8, R8
+	VMOVI $0, V17.B16; VMOVI $0, V18.B16; VMOVI $0, V19.B16; VMOVI $0, V20.B16; MOVD R0, R7; ADD $15, R6, R8; LSR $4, R8, R8
 
 weights:
-	FMOVQ 0(R7), F14
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	FMOVQ 16(R7), F15
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVQ F14, 0(R7)
-	WORD $0x4e2ed631 // fadd v17.4s, v17.4s, v14.4s
-	FMOVQ F15, 16(R7)
-	WORD $0x4e2fd652 // fadd v18.4s, v18.4s, v15.4s
-	FMOVQ 32(R7), F14
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	FMOVQ 48(R7), F15
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVQ F14, 32(R7)
-	WORD $0x4e2ed673 // fadd v19.4s, v19.4s, v14.4s
-	FMOVQ F15, 48(R7)
-	WORD $0x4e2fd694 // fadd v20.4s, v20.4s, v15.4s
-	ADD $64, R7, R7
-	SUBS $1, R8, R8
-	BNE weights
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4e34d652 // fadd v18.4s, v18.4s, v20.4s
-	WORD $0x4e32d631 // fadd v17.4s, v17.4s, v18.4s
-	VEXT $8, V17.B16, V17.B16, V14.B16
-	WORD $0x4e2ed631 // fadd v17.4s, v17.4s, v14.4s
-	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVQ 0(R7), F14; WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */; FMOVQ 16(R7), F15
+	WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */; WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */
+	WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */; WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */
+	WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */; WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */
+	WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */; VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4
+	VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4; WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */
+	WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */; WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */
+	WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */; WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */
+	WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */; WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */
+	WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */; WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */
+	WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */; WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */
+	WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */; WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */
+	WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */
+	WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */
+	WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */
+	WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */
+	WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */; WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */
+	WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */; WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */
+	WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */; WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */
+	WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */; WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */
+	WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */; WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */
+	WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */; WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */
+	WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVQ F14, 0(R7); WORD $0x4e2ed631 /* fadd v17.4s, v17.4s, v14.4s */
+	FMOVQ F15, 16(R7); WORD $0x4e2fd652 /* fadd v18.4s, v18.4s, v15.4s */; FMOVQ 32(R7), F14
+	WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */; FMOVQ 48(R7), F15; WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */
+	WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */; WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */
+	WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */; WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */
+	WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */; WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */
+	VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4; VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4
+	WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */; WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */
+	WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */; WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */
+	WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */; WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */
+	WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */; WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */
+	WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */; WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */
+	WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */; WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */
+	WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */; WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */; WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */; WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */; WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */
+	WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */; WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */
+	WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */; WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */
+	WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */; WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */
+	WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */; WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */
+	WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */; WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */
+	WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */; WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */
+	WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */; WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */
+	WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */; WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVQ F14, 32(R7)
+	WORD $0x4e2ed673 /* fadd v19.4s, v19.4s, v14.4s */; FMOVQ F15, 48(R7); WORD $0x4e2fd694 /* fadd v20.4s, v20.4s, v15.4s */
+	ADD $64, R7, R7; SUBS $1, R8, R8; BNE weights; WORD $0x4e33d631 /* fadd v17.4s, v17.4s, v19.4s */
+	WORD $0x4e34d652 /* fadd v18.4s, v18.4s, v20.4s */; WORD $0x4e32d631 /* fadd v17.4s, v17.4s, v18.4s */
+	VEXT $8, V17.B16, V17.B16, V14.B16; WORD $0x4e2ed631 /* fadd v17.4s, v17.4s, v14.4s */; WORD $0x7e30da31 /* faddp s17, v17.2s */
 
 	// Merge them with those of former blocks.
-	CBNZ R3, merged
-	FMOVS 0(R1), F14
-	VDUP V13.S[0], V15.S4
-	WORD $0x6eaee5f0 // fcmgt v16.4s, v15.4s, v14.4s
-	VDUP V14.S[0], V13.S4
-	VBIT V16.B16, V15.B16, V13.B16
-	WORD $0x4eadd5ce // fsub v14.4s, v14.4s, v13.4s
-	WORD $0x4eadd5ef // fsub v15.4s, v15.4s, v13.4s
-	WORD $0x6e21ddd5 // fmul v21.4s, v14.4s, v1.4s
-	WORD $0x6e21ddf6 // fmul v22.4s, v15.4s, v1.4s
-	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
-	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
-	WORD $0x4ea2d6da // fsub v26.4s, v22.4s, v2.4s
-	VADD V12.S4, V21.S4, V21.S4
-	VSHL $23, V21.S4, V21.S4
-	VADD V12.S4, V22.S4, V22.S4
-	VSHL $23, V22.S4, V22.S4
-	WORD $0x6e23df37 // fmul v23.4s, v25.4s, v3.4s
-	WORD $0x6e23df58 // fmul v24.4s, v26.4s, v3.4s
-	WORD $0x4eb7d5d7 // fsub v23.4s, v14.4s, v23.4s
-	WORD $0x4eb8d5f8 // fsub v24.4s, v15.4s, v24.4s
-	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
-	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
-	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
-	WORD $0x4ebad718 // fsub v24.4s, v24.4s, v26.4s
-	WORD $0x6eaee40e // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6e37dcd9 // fmul v25.4s, v6.4s, v23.4s
-	WORD $0x6e38dcda // fmul v26.4s, v6.4s, v24.4s
-	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
-	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
-	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
-	WORD $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	WORD $0x6e38df5a // fmul v26.4s, v26.4s, v24.4s
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	WORD $0x4e2bd75a // fadd v26.4s, v26.4s, v11.4s
-	WORD $0x6e37defb // fmul v27.4s, v23.4s, v23.4s
-	WORD $0x6e38df1c // fmul v28.4s, v24.4s, v24.4s
-	WORD $0x6e3bdf39 // fmul v25.4s, v25.4s, v27.4s
-	WORD $0x6e3cdf5a // fmul v26.4s, v26.4s, v28.4s
-	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	WORD $0x4e25d739 // fadd v25.4s, v25.4s, v5.4s
-	WORD $0x4e25d75a // fadd v26.4s, v26.4s, v5.4s
-	WORD $0x6e35df39 // fmul v25.4s, v25.4s, v21.4s
-	WORD $0x6e36df5a // fmul v26.4s, v26.4s, v22.4s
-	WORD $0x4e6e1f2e // bic v14.16b, v25.16b, v14.16b
-	WORD $0x4e6f1f4f // bic v15.16b, v26.16b, v15.16b
-	FMOVS F14, 0(R4)
-	FMOVS F15, 16(R4)
-	FMOVS 0(R2), F18
-	WORD $0x6e2ede52 // fmul v18.4s, v18.4s, v14.4s
-	WORD $0x6e2fde31 // fmul v17.4s, v17.4s, v15.4s
-	WORD $0x4e31d651 // fadd v17.4s, v18.4s, v17.4s
+	CBNZ R3, merged; FMOVS 0(R1), F14; VDUP V13.S[0], V15.S4; WORD $0x6eaee5f0 /* fcmgt v16.4s, v15.4s, v14.4s */
+	VDUP V14.S[0], V13.S4; VBIT V16.B16, V15.B16, V13.B16; WORD $0x4eadd5ce /* fsub v14.4s, v14.4s, v13.4s */
+	WORD $0x4eadd5ef /* fsub v15.4s, v15.4s, v13.4s */; WORD $0x6e21ddd5 /* fmul v21.4s, v14.4s, v1.4s */
+	WORD $0x6e21ddf6 /* fmul v22.4s, v15.4s, v1.4s */; WORD $0x4e22d6b5 /* fadd v21.4s, v21.4s, v2.4s */
+	WORD $0x4e22d6d6 /* fadd v22.4s, v22.4s, v2.4s */; WORD $0x4ea2d6b9 /* fsub v25.4s, v21.4s, v2.4s */
+	WORD $0x4ea2d6da /* fsub v26.4s, v22.4s, v2.4s */; VADD V12.S4, V21.S4, V21.S4; VSHL $23, V21.S4, V21.S4
+	VADD V12.S4, V22.S4, V22.S4; VSHL $23, V22.S4, V22.S4; WORD $0x6e23df37 /* fmul v23.4s, v25.4s, v3.4s */
+	WORD $0x6e23df58 /* fmul v24.4s, v26.4s, v3.4s */; WORD $0x4eb7d5d7 /* fsub v23.4s, v14.4s, v23.4s */
+	WORD $0x4eb8d5f8 /* fsub v24.4s, v15.4s, v24.4s */; WORD $0x6e24df39 /* fmul v25.4s, v25.4s, v4.4s */
+	WORD $0x6e24df5a /* fmul v26.4s, v26.4s, v4.4s */; WORD $0x4eb9d6f7 /* fsub v23.4s, v23.4s, v25.4s */
+	WORD $0x4ebad718 /* fsub v24.4s, v24.4s, v26.4s */; WORD $0x6eaee40e /* fcmgt v14.4s, v0.4s, v14.4s */
+	WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */; WORD $0x6e37dcd9 /* fmul v25.4s, v6.4s, v23.4s */
+	WORD $0x6e38dcda /* fmul v26.4s, v6.4s, v24.4s */; WORD $0x4e27d739 /* fadd v25.4s, v25.4s, v7.4s */
+	WORD $0x4e27d75a /* fadd v26.4s, v26.4s, v7.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e28d739 /* fadd v25.4s, v25.4s, v8.4s */
+	WORD $0x4e28d75a /* fadd v26.4s, v26.4s, v8.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e29d739 /* fadd v25.4s, v25.4s, v9.4s */
+	WORD $0x4e29d75a /* fadd v26.4s, v26.4s, v9.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2ad739 /* fadd v25.4s, v25.4s, v10.4s */
+	WORD $0x4e2ad75a /* fadd v26.4s, v26.4s, v10.4s */; WORD $0x6e37df39 /* fmul v25.4s, v25.4s, v23.4s */
+	WORD $0x6e38df5a /* fmul v26.4s, v26.4s, v24.4s */; WORD $0x4e2bd739 /* fadd v25.4s, v25.4s, v11.4s */
+	WORD $0x4e2bd75a /* fadd v26.4s, v26.4s, v11.4s */; WORD $0x6e37defb /* fmul v27.4s, v23.4s, v23.4s */
+	WORD $0x6e38df1c /* fmul v28.4s, v24.4s, v24.4s */; WORD $0x6e3bdf39 /* fmul v25.4s, v25.4s, v27.4s */
+	WORD $0x6e3cdf5a /* fmul v26.4s, v26.4s, v28.4s */; WORD $0x4e37d739 /* fadd v25.4s, v25.4s, v23.4s */
+	WORD $0x4e38d75a /* fadd v26.4s, v26.4s, v24.4s */; WORD $0x4e25d739 /* fadd v25.4s, v25.4s, v5.4s */
+	WORD $0x4e25d75a /* fadd v26.4s, v26.4s, v5.4s */; WORD $0x6e35df39 /* fmul v25.4s, v25.4s, v21.4s */
+	WORD $0x6e36df5a /* fmul v26.4s, v26.4s, v22.4s */; WORD $0x4e6e1f2e /* bic v14.16b, v25.16b, v14.16b */
+	WORD $0x4e6f1f4f /* bic v15.16b, v26.16b, v15.16b */; FMOVS F14, 0(R4); FMOVS F15, 16(R4); FMOVS 0(R2), F18
+	WORD $0x6e2ede52 /* fmul v18.4s, v18.4s, v14.4s */; WORD $0x6e2fde31 /* fmul v17.4s, v17.4s, v15.4s */
+	WORD $0x4e31d651 /* fadd v17.4s, v18.4s, v17.4s */
 
 merged:
-	FMOVS.P F13, 4(R1)
-	FMOVS.P F17, 4(R2)
-	ADD $4, R4, R4
-	ADD $256, R0, R0
-	SUBS $1, R5, R5
-	BNE softmax
+	FMOVS.P F13, 4(R1); FMOVS.P F17, 4(R2); ADD $4, R4, R4; ADD $256, R0, R0; SUBS $1, R5, R5; BNE softmax
 	MOVD out+0(FP), R0
 	MOVD v+48(FP), R1
 	MOVD valueDim+88(FP), R2
 	MOVD weights+56(FP), R3
 	MOVD first+96(FP), R4
-	LSL $2, R2, R5
-	LSL $2, R2, R6
+	LSL $2, R2, R5; LSL $2, R2, R6
 
 	// Values, 16 dimensions at a time.
 
 values16:
-	CMP $16, R2
-	BLT done16
-	MOVD R1, R7
-	MOVD R3, R8
+	CMP $16, R2; BLT done16; MOVD R1, R7; MOVD R3, R8
 	MOVD n+72(FP), R9
-	VMOVI $0, V0.B16
-	VMOVI $0, V1.B16
-	VMOVI $0, V2.B16
-	VMOVI $0, V3.B16
-	VMOVI $0, V4.B16
-	VMOVI $0, V5.B16
-	VMOVI $0, V6.B16
-	VMOVI $0, V7.B16
-	VMOVI $0, V8.B16
-	VMOVI $0, V9.B16
-	VMOVI $0, V10.B16
-	VMOVI $0, V11.B16
-	VMOVI $0, V12.B16
-	VMOVI $0, V13.B16
-	VMOVI $0, V14.B16
-	VMOVI $0, V15.B16
+	VMOVI $0, V0.B16; VMOVI $0, V1.B16; VMOVI $0, V2.B16; VMOVI $0, V3.B16; VMOVI $0, V4.B16; VMOVI $0, V5.B16; VMOVI $0, V6.B16
+	VMOVI $0, V7.B16; VMOVI $0, V8.B16; VMOVI $0, V9.B16; VMOVI $0, V10.B16; VMOVI $0, V11.B16; VMOVI $0, V12.B16; VMOVI $0, V13.B16
+	VMOVI $0, V14.B16; VMOVI $0, V15.B16
 
 position16:
-	FMOVS 0(R8), F19
-	FMOVS 256(R8), F20
-	FMOVS 512(R8), F21
-	FMOVS 768(R8), F22
-	FMOVQ 0(R7), F16
-	WORD $0x4f931200 // fmla v0.4s, v16.4s, v19.s[0]
-	WORD $0x4f941204 // fmla v4.4s, v16.4s, v20.s[0]
-	WORD $0x4f951208 // fmla v8.4s, v16.4s, v21.s[0]
-	WORD $0x4f96120c // fmla v12.4s, v16.4s, v22.s[0]
-	FMOVQ 16(R7), F17
-	WORD $0x4f931221 // fmla v1.4s, v17.4s, v19.s[0]
-	WORD $0x4f941225 // fmla v5.4s, v17.4s, v20.s[0]
-	WORD $0x4f951229 // fmla v9.4s, v17.4s, v21.s[0]
-	WORD $0x4f96122d // fmla v13.4s, v17.4s, v22.s[0]
-	FMOVQ 32(R7), F16
-	WORD $0x4f931202 // fmla v2.4s, v16.4s, v19.s[0]
-	WORD $0x4f941206 // fmla v6.4s, v16.4s, v20.s[0]
-	WORD $0x4f95120a // fmla v10.4s, v16.4s, v21.s[0]
-	WORD $0x4f96120e // fmla v14.4s, v16.4s, v22.s[0]
-	FMOVQ 48(R7), F17
-	WORD $0x4f931223 // fmla v3.4s, v17.4s, v19.s[0]
-	WORD $0x4f941227 // fmla v7.4s, v17.4s, v20.s[0]
-	WORD $0x4f95122b // fmla v11.4s, v17.4s, v21.s[0]
-	WORD $0x4f96122f // fmla v15.4s, v17.4s, v22.s[0]
-	ADD $4, R8, R8
-	ADD R6, R7, R7
-	SUBS $1, R9, R9
-	BNE position16
-	MOVD R0, R10
-	CBNZ R4, store16
-	FMOVS 1024(R3), F19
-	FMOVS 1040(R3), F18
-	FMOVQ 0(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929000 // fmul v0.4s, v0.4s, v18.s[0]
-	WORD $0x4e20d600 // fadd v0.4s, v16.4s, v0.4s
-	FMOVQ 16(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f929021 // fmul v1.4s, v1.4s, v18.s[0]
-	WORD $0x4e21d621 // fadd v1.4s, v17.4s, v1.4s
-	FMOVQ 32(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929042 // fmul v2.4s, v2.4s, v18.s[0]
-	WORD $0x4e22d602 // fadd v2.4s, v16.4s, v2.4s
-	FMOVQ 48(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f929063 // fmul v3.4s, v3.4s, v18.s[0]
-	WORD $0x4e23d623 // fadd v3.4s, v17.4s, v3.4s
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	ADD R5, R10, R10
-	FMOVS 1028(R3), F19
-	FMOVS 1044(R3), F18
-	FMOVQ 0(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929084 // fmul v4.4s, v4.4s, v18.s[0]
-	WORD $0x4e24d604 // fadd v4.4s, v16.4s, v4.4s
-	FMOVQ 16(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9290a5 // fmul v5.4s, v5.4s, v18.s[0]
-	WORD $0x4e25d625 // fadd v5.4s, v17.4s, v5.4s
-	FMOVQ 32(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f9290c6 // fmul v6.4s, v6.4s, v18.s[0]
-	WORD $0x4e26d606 // fadd v6.4s, v16.4s, v6.4s
-	FMOVQ 48(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9290e7 // fmul v7.4s, v7.4s, v18.s[0]
-	WORD $0x4e27d627 // fadd v7.4s, v17.4s, v7.4s
-	FMOVQ F4, 0(R10)
-	FMOVQ F5, 16(R10)
-	FMOVQ F6, 32(R10)
-	FMOVQ F7, 48(R10)
-	ADD R5, R10, R10
-	FMOVS 1032(R3), F19
-	FMOVS 1048(R3), F18
-	FMOVQ 0(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f929108 // fmul v8.4s, v8.4s, v18.s[0]
-	WORD $0x4e28d608 // fadd v8.4s, v16.4s, v8.4s
-	FMOVQ 16(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f929129 // fmul v9.4s, v9.4s, v18.s[0]
-	WORD $0x4e29d629 // fadd v9.4s, v17.4s, v9.4s
-	FMOVQ 32(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f92914a // fmul v10.4s, v10.4s, v18.s[0]
-	WORD $0x4e2ad60a // fadd v10.4s, v16.4s, v10.4s
-	FMOVQ 48(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f92916b // fmul v11.4s, v11.4s, v18.s[0]
-	WORD $0x4e2bd62b // fadd v11.4s, v17.4s, v11.4s
-	FMOVQ F8, 0(R10)
-	FMOVQ F9, 16(R10)
-	FMOVQ F10, 32(R10)
-	FMOVQ F11, 48(R10)
-	ADD R5, R10, R10
-	FMOVS 1036(R3), F19
-	FMOVS 1052(R3), F18
-	FMOVQ 0(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f92918c // fmul v12.4s, v12.4s, v18.s[0]
-	WORD $0x4e2cd60c // fadd v12.4s, v16.4s, v12.4s
-	FMOVQ 16(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9291ad // fmul v13.4s, v13.4s, v18.s[0]
-	WORD $0x4e2dd62d // fadd v13.4s, v17.4s, v13.4s
-	FMOVQ 32(R10), F16
-	WORD $0x4f939210 // fmul v16.4s, v16.4s, v19.s[0]
-	WORD $0x4f9291ce // fmul v14.4s, v14.4s, v18.s[0]
-	WORD $0x4e2ed60e // fadd v14.4s, v16.4s, v14.4s
-	FMOVQ 48(R10), F17
-	WORD $0x4f939231 // fmul v17.4s, v17.4s, v19.s[0]
-	WORD $0x4f9291ef // fmul v15.4s, v15.4s, v18.s[0]
-	WORD $0x4e2fd62f // fadd v15.4s, v17.4s, v15.4s
-	FMOVQ F12, 0(R10)
-	FMOVQ F13, 16(R10)
-	FMOVQ F14, 32(R10)
-	FMOVQ F15, 48(R10)
-	ADD R5, R10, R10
-	JMP next16
+	FMOVS 0(R8), F19; FMOVS 256(R8), F20; FMOVS 512(R8), F21; FMOVS 768(R8), F22; FMOVQ 0(R7), F16
+	WORD $0x4f931200 /* fmla v0.4s, v16.4s, v19.s[0] */; WORD $0x4f941204 /* fmla v4.4s, v16.4s, v20.s[0] */
+	WORD $0x4f951208 /* fmla v8.4s, v16.4s, v21.s[0] */; WORD $0x4f96120c /* fmla v12.4s, v16.4s, v22.s[0] */; FMOVQ 16(R7), F17
+	WORD $0x4f931221 /* fmla v1.4s, v17.4s, v19.s[0] */; WORD $0x4f941225 /* fmla v5.4s, v17.4s, v20.s[0] */
+	WORD $0x4f951229 /* fmla v9.4s, v17.4s, v21.s[0] */; WORD $0x4f96122d /* fmla v13.4s, v17.4s, v22.s[0] */; FMOVQ 32(R7), F16
+	WORD $0x4f931202 /* fmla v2.4s, v16.4s, v19.s[0] */; WORD $0x4f941206 /* fmla v6.4s, v16.4s, v20.s[0] */
+	WORD $0x4f95120a /* fmla v10.4s, v16.4s, v21.s[0] */; WORD $0x4f96120e /* fmla v14.4s, v16.4s, v22.s[0] */; FMOVQ 48(R7), F17
+	WORD $0x4f931223 /* fmla v3.4s, v17.4s, v19.s[0] */; WORD $0x4f941227 /* fmla v7.4s, v17.4s, v20.s[0] */
+	WORD $0x4f95122b /* fmla v11.4s, v17.4s, v21.s[0] */; WORD $0x4f96122f /* fmla v15.4s, v17.4s, v22.s[0] */; ADD $4, R8, R8
+	ADD R6, R7, R7; SUBS $1, R9, R9; BNE position16; MOVD R0, R10; CBNZ R4, store16; FMOVS 1024(R3), F19; FMOVS 1040(R3), F18
+	FMOVQ 0(R10), F16; WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929000 /* fmul v0.4s, v0.4s, v18.s[0] */
+	WORD $0x4e20d600 /* fadd v0.4s, v16.4s, v0.4s */; FMOVQ 16(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f929021 /* fmul v1.4s, v1.4s, v18.s[0] */; WORD $0x4e21d621 /* fadd v1.4s, v17.4s, v1.4s */; FMOVQ 32(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929042 /* fmul v2.4s, v2.4s, v18.s[0] */
+	WORD $0x4e22d602 /* fadd v2.4s, v16.4s, v2.4s */; FMOVQ 48(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f929063 /* fmul v3.4s, v3.4s, v18.s[0] */; WORD $0x4e23d623 /* fadd v3.4s, v17.4s, v3.4s */; FMOVQ F0, 0(R10)
+	FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); ADD R5, R10, R10; FMOVS 1028(R3), F19; FMOVS 1044(R3), F18
+	FMOVQ 0(R10), F16; WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929084 /* fmul v4.4s, v4.4s, v18.s[0] */
+	WORD $0x4e24d604 /* fadd v4.4s, v16.4s, v4.4s */; FMOVQ 16(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9290a5 /* fmul v5.4s, v5.4s, v18.s[0] */; WORD $0x4e25d625 /* fadd v5.4s, v17.4s, v5.4s */; FMOVQ 32(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f9290c6 /* fmul v6.4s, v6.4s, v18.s[0] */
+	WORD $0x4e26d606 /* fadd v6.4s, v16.4s, v6.4s */; FMOVQ 48(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9290e7 /* fmul v7.4s, v7.4s, v18.s[0] */; WORD $0x4e27d627 /* fadd v7.4s, v17.4s, v7.4s */; FMOVQ F4, 0(R10)
+	FMOVQ F5, 16(R10); FMOVQ F6, 32(R10); FMOVQ F7, 48(R10); ADD R5, R10, R10; FMOVS 1032(R3), F19; FMOVS 1048(R3), F18
+	FMOVQ 0(R10), F16; WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f929108 /* fmul v8.4s, v8.4s, v18.s[0] */
+	WORD $0x4e28d608 /* fadd v8.4s, v16.4s, v8.4s */; FMOVQ 16(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f929129 /* fmul v9.4s, v9.4s, v18.s[0] */; WORD $0x4e29d629 /* fadd v9.4s, v17.4s, v9.4s */; FMOVQ 32(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f92914a /* fmul v10.4s, v10.4s, v18.s[0] */
+	WORD $0x4e2ad60a /* fadd v10.4s, v16.4s, v10.4s */; FMOVQ 48(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f92916b /* fmul v11.4s, v11.4s, v18.s[0] */; WORD $0x4e2bd62b /* fadd v11.4s, v17.4s, v11.4s */; FMOVQ F8, 0(R10)
+	FMOVQ F9, 16(R10); FMOVQ F10, 32(R10); FMOVQ F11, 48(R10); ADD R5, R10, R10; FMOVS 1036(R3), F19; FMOVS 1052(R3), F18
+	FMOVQ 0(R10), F16; WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f92918c /* fmul v12.4s, v12.4s, v18.s[0] */
+	WORD $0x4e2cd60c /* fadd v12.4s, v16.4s, v12.4s */; FMOVQ 16(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9291ad /* fmul v13.4s, v13.4s, v18.s[0] */; WORD $0x4e2dd62d /* fadd v13.4s, v17.4s, v13.4s */; FMOVQ 32(R10), F16
+	WORD $0x4f939210 /* fmul v16.4s, v16.4s, v19.s[0] */; WORD $0x4f9291ce /* fmul v14.4s, v14.4s, v18.s[0] */
+	WORD $0x4e2ed60e /* fadd v14.4s, v16.4s, v14.4s */; FMOVQ 48(R10), F17; WORD $0x4f939231 /* fmul v17.4s, v17.4s, v19.s[0] */
+	WORD $0x4f9291ef /* fmul v15.4s, v15.4s, v18.s[0] */; WORD $0x4e2fd62f /* fadd v15.4s, v17.4s, v15.4s */; FMOVQ F12, 0(R10)
+	FMOVQ F13, 16(R10); FMOVQ F14, 32(R10); FMOVQ F15, 48(R10); ADD R5, R10, R10; JMP next16
 
 store16:
-	FMOVQ F0, 0(R10)
-	FMOVQ F1, 16(R10)
-	FMOVQ F2, 32(R10)
-	FMOVQ F3, 48(R10)
-	ADD R5, R10, R10
-	FMOVQ F4, 0(R10)
-	FMOVQ F5, 16(R10)
-	FMOVQ F6, 32(R10)
-	FMOVQ F7, 48(R10)
-	ADD R5, R10, R10
-	FMOVQ F8, 0(R10)
-	FMOVQ F9, 16(R10)
-	FMOVQ F10, 32(R10)
-	FMOVQ F11, 48(R10)
-	ADD R5, R10, R10
-	FMOVQ F12, 0(R10)
-	FMOVQ F13, 16(R10)
-	FMOVQ F14, 32(R10)
-	FMOVQ F15, 48(R10)
+	FMOVQ F0, 0(R10); FMOVQ F1, 16(R10); FMOVQ F2, 32(R10); FMOVQ F3, 48(R10); ADD R5, R10, R10; FMOVQ F4, 0(R10); FMOVQ F5, 16(R10)
+	FMOVQ F6, 32(R10); FMOVQ F7, 48(R10); ADD R5, R10, R10; FMOVQ F8, 0(R10); FMOVQ F9, 16(R10); FMOVQ F10, 32(R10)
+	FMOVQ F11, 48(R10); ADD R5, R10, R10; FMOVQ F12, 0(R10); FMOVQ F13, 16(R10); FMOVQ F14, 32(R10); FMOVQ F15, 48(R10)
 	ADD R5, R10, R10
 
 next16:
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	SUB $16, R2, R2
-	JMP values16
+	ADD $64, R0, R0; ADD $64, R1, R1; SUB $16, R2, R2; JMP values16
 
 done16:
 	RET
@@ -5035,22 +2003,10 @@ TEXT ·divideNEON(SB), NOSPLIT, $0-32
 	MOVD n+24(FP), R2
 
 loop:
-	FMOVQ 0(R1), F1
-	FMOVQ 16(R1), F2
-	FMOVQ 32(R1), F3
-	FMOVQ 48(R1), F4
-	WORD $0x6e20fc21 // fdiv v1.4s, v1.4s, v0.4s
-	WORD $0x6e20fc42 // fdiv v2.4s, v2.4s, v0.4s
-	WORD $0x6e20fc63 // fdiv v3.4s, v3.4s, v0.4s
-	WORD $0x6e20fc84 // fdiv v4.4s, v4.4s, v0.4s
-	FMOVQ F1, 0(R0)
-	FMOVQ F2, 16(R0)
-	FMOVQ F3, 32(R0)
-	FMOVQ F4, 48(R0)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	SUBS $16, R2, R2
-	BNE loop
+	FMOVQ 0(R1), F1; FMOVQ 16(R1), F2; FMOVQ 32(R1), F3; FMOVQ 48(R1), F4; WORD $0x6e20fc21 /* fdiv v1.4s, v1.4s, v0.4s */
+	WORD $0x6e20fc42 /* fdiv v2.4s, v2.4s, v0.4s */; WORD $0x6e20fc63 /* fdiv v3.4s, v3.4s, v0.4s */
+	WORD $0x6e20fc84 /* fdiv v4.4s, v4.4s, v0.4s */; FMOVQ F1, 0(R0); FMOVQ F2, 16(R0); FMOVQ F3, 32(R0); FMOVQ F4, 48(R0)
+	ADD $64, R0, R0; ADD $64, R1, R1; SUBS $16, R2, R2; BNE loop
 	RET
 
 // func multiplyNEON(x *float32, by float32, n int)
@@ -5061,21 +2017,10 @@ TEXT ·multiplyNEON(SB), NOSPLIT, $0-24
 	MOVD n+16(FP), R1
 
 loop:
-	FMOVQ 0(R0), F1
-	FMOVQ 16(R0), F2
-	FMOVQ 32(R0), F3
-	FMOVQ 48(R0), F4
-	WORD $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
-	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
-	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	FMOVQ F1, 0(R0)
-	FMOVQ F2, 16(R0)
-	FMOVQ F3, 32(R0)
-	FMOVQ F4, 48(R0)
-	ADD $64, R0, R0
-	SUBS $16, R1, R1
-	BNE loop
+	FMOVQ 0(R0), F1; FMOVQ 16(R0), F2; FMOVQ 32(R0), F3; FMOVQ 48(R0), F4; WORD $0x6e20dc21 /* fmul v1.4s, v1.4s, v0.4s */
+	WORD $0x6e20dc42 /* fmul v2.4s, v2.4s, v0.4s */; WORD $0x6e20dc63 /* fmul v3.4s, v3.4s, v0.4s */
+	WORD $0x6e20dc84 /* fmul v4.4s, v4.4s, v0.4s */; FMOVQ F1, 0(R0); FMOVQ F2, 16(R0); FMOVQ F3, 32(R0); FMOVQ F4, 48(R0)
+	ADD $64, R0, R0; SUBS $16, R1, R1; BNE loop
 	RET
 
 // func decodeHalvesNEON(dst *float32, x *uint16, n int)
@@ -5085,20 +2030,9 @@ TEXT ·decodeHalvesNEON(SB), NOSPLIT, $0-24
 	MOVD n+16(FP), R2
 
 loop:
-	FMOVQ 0(R1), F4
-	WORD $0x0e217880 // fcvtl v0.4s, v4.4h
-	WORD $0x4e217881 // fcvtl2 v1.4s, v4.8h
-	FMOVQ 16(R1), F4
-	WORD $0x0e217882 // fcvtl v2.4s, v4.4h
-	WORD $0x4e217883 // fcvtl2 v3.4s, v4.8h
-	FMOVQ F0, 0(R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	ADD $64, R0, R0
-	ADD $32, R1, R1
-	SUBS $16, R2, R2
-	BNE loop
+	FMOVQ 0(R1), F4; WORD $0x0e217880 /* fcvtl v0.4s, v4.4h */; WORD $0x4e217881 /* fcvtl2 v1.4s, v4.8h */; FMOVQ 16(R1), F4
+	WORD $0x0e217882 /* fcvtl v2.4s, v4.4h */; WORD $0x4e217883 /* fcvtl2 v3.4s, v4.8h */; FMOVQ F0, 0(R0); FMOVQ F1, 16(R0)
+	FMOVQ F2, 32(R0); FMOVQ F3, 48(R0); ADD $64, R0, R0; ADD $32, R1, R1; SUBS $16, R2, R2; BNE loop
 	RET
 
 // func encodeHalvesNEON(dst *uint16, x *float32, n int)
@@ -5108,20 +2042,10 @@ TEXT ·encodeHalvesNEON(SB), NOSPLIT, $0-24
 	MOVD n+16(FP), R2
 
 loop:
-	FMOVQ 0(R1), F0
-	FMOVQ 16(R1), F1
-	FMOVQ 32(R1), F2
-	FMOVQ 48(R1), F3
-	WORD $0x0e216804 // fcvtn v4.4h, v0.4s
-	WORD $0x4e216824 // fcvtn2 v4.8h, v1.4s
-	WORD $0x0e216845 // fcvtn v5.4h, v2.4s
-	WORD $0x4e216865 // fcvtn2 v5.8h, v3.4s
-	FMOVQ F4, 0(R0)
-	FMOVQ F5, 16(R0)
-	ADD $32, R0, R0
-	ADD $64, R1, R1
-	SUBS $16, R2, R2
-	BNE loop
+	FMOVQ 0(R1), F0; FMOVQ 16(R1), F1; FMOVQ 32(R1), F2; FMOVQ 48(R1), F3; WORD $0x0e216804 /* fcvtn v4.4h, v0.4s */
+	WORD $0x4e216824 /* fcvtn2 v4.8h, v1.4s */; WORD $0x0e216845 /* fcvtn v5.4h, v2.4s */
+	WORD $0x4e216865 /* fcvtn2 v5.8h, v3.4s */; FMOVQ F4, 0(R0); FMOVQ F5, 16(R0); ADD $32, R0, R0; ADD $64, R1, R1
+	SUBS $16, R2, R2; BNE loop
 	RET
 
 // func putKeysNEON(dst *uint16, k *float32, dims int)
@@ -5129,35 +2053,14 @@ TEXT ·putKeysNEON(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD k+8(FP), R1
 	MOVD dims+16(FP), R2
-	LSL $2, R2, R3
-	MOVD R1, R4
-	ADD R3, R4, R5
-	ADD R3, R5, R6
-	ADD R3, R6, R7
+	LSL $2, R2, R3; MOVD R1, R4; ADD R3, R4, R5; ADD R3, R5, R6; ADD R3, R6, R7
 
 loop:
-	FMOVQ.P 16(R4), F0
-	WORD $0x0e216800 // fcvtn v0.4h, v0.4s
-	FMOVQ.P 16(R5), F1
-	WORD $0x0e216821 // fcvtn v1.4h, v1.4s
-	FMOVQ.P 16(R6), F2
-	WORD $0x0e216842 // fcvtn v2.4h, v2.4s
-	FMOVQ.P 16(R7), F3
-	WORD $0x0e216863 // fcvtn v3.4h, v3.4s
-	VZIP1 V2.H8, V0.H8, V4.H8
-	VZIP1 V3.H8, V1.H8, V5.H8
-	VZIP1 V5.H8, V4.H8, V0.H8
-	FMOVD F0, (R0)
-	ADD $128, R0, R0
-	VST1 V0.D[1], (R0)
-	ADD $128, R0, R0
-	VZIP2 V5.H8, V4.H8, V1.H8
-	FMOVD F1, (R0)
-	ADD $128, R0, R0
-	VST1 V1.D[1], (R0)
-	ADD $128, R0, R0
-	SUBS $4, R2, R2
-	BNE loop
+	FMOVQ.P 16(R4), F0; WORD $0x0e216800 /* fcvtn v0.4h, v0.4s */; FMOVQ.P 16(R5), F1; WORD $0x0e216821 /* fcvtn v1.4h, v1.4s */
+	FMOVQ.P 16(R6), F2; WORD $0x0e216842 /* fcvtn v2.4h, v2.4s */; FMOVQ.P 16(R7), F3; WORD $0x0e216863 /* fcvtn v3.4h, v3.4s */
+	VZIP1 V2.H8, V0.H8, V4.H8; VZIP1 V3.H8, V1.H8, V5.H8; VZIP1 V5.H8, V4.H8, V0.H8; FMOVD F0, (R0); ADD $128, R0, R0
+	VST1 V0.D[1], (R0); ADD $128, R0, R0; VZIP2 V5.H8, V4.H8, V1.H8; FMOVD F1, (R0); ADD $128, R0, R0; VST1 V1.D[1], (R0)
+	ADD $128, R0, R0; SUBS $4, R2, R2; BNE loop
 	RET
 
 // func dotLanesNEON(acc *[16]float32, w *float32, x *float32, n int)
@@ -5166,31 +2069,12 @@ TEXT ·dotLanesNEON(SB), NOSPLIT, $0-32
 	MOVD w+8(FP), R1
 	MOVD x+16(FP), R2
 	MOVD n+24(FP), R3
-	VMOVI $0, V0.B16
-	VMOVI $0, V1.B16
-	VMOVI $0, V2.B16
-	VMOVI $0, V3.B16
+	VMOVI $0, V0.B16; VMOVI $0, V1.B16; VMOVI $0, V2.B16; VMOVI $0, V3.B16
 
 loop:
-	FMOVQ 0(R1), F4
-	FMOVQ 16(R1), F5
-	FMOVQ 32(R1), F6
-	FMOVQ 48(R1), F7
-	FMOVQ 0(R2), F8
-	FMOVQ 16(R2), F9
-	FMOVQ 32(R2), F10
-	FMOVQ 48(R2), F11
-	VFMLA V8.S4, V4.S4, V0.S4
-	VFMLA V9.S4, V5.S4, V1.S4
-	VFMLA V10.S4, V6.S4, V2.S4
-	VFMLA V11.S4, V7.S4, V3.S4
-	ADD $64, R1, R1
-	ADD $64, R2, R2
-	SUBS $16, R3, R3
-	BNE loop
-	FMOVQ F0, 0(R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
+	FMOVQ 0(R1), F4; FMOVQ 16(R1), F5; FMOVQ 32(R1), F6; FMOVQ 48(R1), F7; FMOVQ 0(R2), F8; FMOVQ 16(R2), F9; FMOVQ 32(R2), F10
+	FMOVQ 48(R2), F11; VFMLA V8.S4, V4.S4, V0.S4; VFMLA V9.S4, V5.S4, V1.S4; VFMLA V10.S4, V6.S4, V2.S4; VFMLA V11.S4, V7.S4, V3.S4
+	ADD $64, R1, R1; ADD $64, R2, R2; SUBS $16, R3, R3; BNE loop; FMOVQ F0, 0(R0); FMOVQ F1, 16(R0); FMOVQ F2, 32(R0)
 	FMOVQ F3, 48(R0)
 	RET
 
@@ -5204,217 +2088,91 @@ TEXT ·scaleNEON(SB), NOSPLIT, $0-40
 	MOVD n+32(FP), R3
 
 loop:
-	FMOVQ 0(R1), F1
-	FMOVQ 16(R1), F2
-	FMOVQ 32(R1), F3
-	FMOVQ 48(R1), F4
-	FMOVQ 0(R2), F5
-	FMOVQ 16(R2), F6
-	FMOVQ 32(R2), F7
-	FMOVQ 48(R2), F8
-	WORD $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
-	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
-	FMOVQ F1, 0(R0)
-	FMOVQ F2, 16(R0)
-	FMOVQ F3, 32(R0)
-	FMOVQ F4, 48(R0)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	ADD $64, R2, R2
-	SUBS $16, R3, R3
+	FMOVQ 0(R1), F1; FMOVQ 16(R1), F2; FMOVQ 32(R1), F3; FMOVQ 48(R1), F4; FMOVQ 0(R2), F5; FMOVQ 16(R2), F6; FMOVQ 32(R2), F7
+	FMOVQ 48(R2), F8; WORD $0x6e20dc21 /* fmul v1.4s, v1.4s, v0.4s */; WORD $0x6e25dc21 /* fmul v1.4s, v1.4s, v5.4s */
+	WORD $0x6e20dc42 /* fmul v2.4s, v2.4s, v0.4s */; WORD $0x6e26dc42 /* fmul v2.4s, v2.4s, v6.4s */
+	WORD $0x6e20dc63 /* fmul v3.4s, v3.4s, v0.4s */; WORD $0x6e27dc63 /* fmul v3.4s, v3.4s, v7.4s */
+	WORD $0x6e20dc84 /* fmul v4.4s, v4.4s, v0.4s */; WORD $0x6e28dc84 /* fmul v4.4s, v4.4s, v8.4s */; FMOVQ F1, 0(R0)
+	FMOVQ F2, 16(R0); FMOVQ F3, 32(R0); FMOVQ F4, 48(R0); ADD $64, R0, R0; ADD $64, R1, R1; ADD $64, R2, R2; SUBS $16, R3, R3
 	BNE loop
 	RET
 
 // func swiGLUNEON(gate *float32, up *float32, n int)
 TEXT ·swiGLUNEON(SB), NOSPLIT, $0-24
-	MOVD $0xc2ae999a, R0
-	VDUP R0, V0.S4
-	MOVD $0x3fb8aa3b, R0
-	VDUP R0, V1.S4
-	MOVD $0x4b400000, R0
-	VDUP R0, V2.S4
-	MOVD $0x3f318000, R0
-	VDUP R0, V3.S4
-	MOVD $0xb95e8083, R0
-	VDUP R0, V4.S4
-	MOVD $0x3f800000, R0
-	VDUP R0, V5.S4
-	MOVD $0x39506967, R0
-	VDUP R0, V6.S4
-	MOVD $0x3ab743ce, R0
-	VDUP R0, V7.S4
-	MOVD $0x3c088908, R0
-	VDUP R0, V8.S4
-	MOVD $0x3d2aa9c1, R0
-	VDUP R0, V9.S4
-	MOVD $0x3e2aaaaa, R0
-	VDUP R0, V10.S4
-	MOVD $0x3f000000, R0
-	VDUP R0, V11.S4
-	MOVD $0xb4c0007f, R0
-	VDUP R0, V12.S4
-	MOVD $0xc2b00000, R0
-	VDUP R0, V13.S4
-	MOVD $0x7f800000, R0
-	VDUP R0, V14.S4
+	MOVD $0xc2ae999a, R0; VDUP R0, V0.S4; MOVD $0x3fb8aa3b, R0; VDUP R0, V1.S4; MOVD $0x4b400000, R0; VDUP R0, V2.S4
+	MOVD $0x3f318000, R0; VDUP R0, V3.S4; MOVD $0xb95e8083, R0; VDUP R0, V4.S4; MOVD $0x3f800000, R0; VDUP R0, V5.S4
+	MOVD $0x39506967, R0; VDUP R0, V6.S4; MOVD $0x3ab743ce, R0; VDUP R0, V7.S4; MOVD $0x3c088908, R0; VDUP R0, V8.S4
+	MOVD $0x3d2aa9c1, R0; VDUP R0, V9.S4; MOVD $0x3e2aaaaa, R0; VDUP R0, V10.S4; MOVD $0x3f000000, R0; VDUP R0, V11.S4
+	MOVD $0xb4c0007f, R0; VDUP R0, V12.S4; MOVD $0xc2b00000, R0; VDUP R0, V13.S4; MOVD $0x7f800000, R0; VDUP R0, V14.S4
 	MOVD gate+0(FP), R0
 	MOVD up+8(FP), R1
 	MOVD n+16(FP), R2
 
 loop:
-	FMOVQ 0(R0), F15
-	WORD $0x6ea0f9ef // fneg v15.4s, v15.4s
-	FMOVQ 16(R0), F16
-	WORD $0x6ea0fa10 // fneg v16.4s, v16.4s
-	WORD $0x6e21ddf1 // fmul v17.4s, v15.4s, v1.4s
-	WORD $0x6e21de12 // fmul v18.4s, v16.4s, v1.4s
-	WORD $0x4e22d631 // fadd v17.4s, v17.4s, v2.4s
-	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
-	WORD $0x4ea2d635 // fsub v21.4s, v17.4s, v2.4s
-	WORD $0x4ea2d656 // fsub v22.4s, v18.4s, v2.4s
-	VADD V12.S4, V17.S4, V17.S4
-	VSHL $23, V17.S4, V17.S4
-	VADD V12.S4, V18.S4, V18.S4
-	VSHL $23, V18.S4, V18.S4
-	WORD $0x6e23deb3 // fmul v19.4s, v21.4s, v3.4s
-	WORD $0x6e23ded4 // fmul v20.4s, v22.4s, v3.4s
-	WORD $0x4eb3d5f3 // fsub v19.4s, v15.4s, v19.4s
-	WORD $0x4eb4d614 // fsub v20.4s, v16.4s, v20.4s
-	WORD $0x6e24deb5 // fmul v21.4s, v21.4s, v4.4s
-	WORD $0x6e24ded6 // fmul v22.4s, v22.4s, v4.4s
-	WORD $0x4eb5d673 // fsub v19.4s, v19.4s, v21.4s
-	WORD $0x4eb6d694 // fsub v20.4s, v20.4s, v22.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6eb0e410 // fcmgt v16.4s, v0.4s, v16.4s
-	WORD $0x6e33dcd5 // fmul v21.4s, v6.4s, v19.4s
-	WORD $0x6e34dcd6 // fmul v22.4s, v6.4s, v20.4s
-	WORD $0x4e27d6b5 // fadd v21.4s, v21.4s, v7.4s
-	WORD $0x4e27d6d6 // fadd v22.4s, v22.4s, v7.4s
-	WORD $0x6e33deb5 // fmul v21.4s, v21.4s, v19.4s
-	WORD $0x6e34ded6 // fmul v22.4s, v22.4s, v20.4s
-	WORD $0x4e28d6b5 // fadd v21.4s, v21.4s, v8.4s
-	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
-	WORD $0x6e33deb5 // fmul v21.4s, v21.4s, v19.4s
-	WORD $0x6e34ded6 // fmul v22.4s, v22.4s, v20.4s
-	WORD $0x4e29d6b5 // fadd v21.4s, v21.4s, v9.4s
-	WORD $0x4e29d6d6 // fadd v22.4s, v22.4s, v9.4s
-	WORD $0x6e33deb5 // fmul v21.4s, v21.4s, v19.4s
-	WORD $0x6e34ded6 // fmul v22.4s, v22.4s, v20.4s
-	WORD $0x4e2ad6b5 // fadd v21.4s, v21.4s, v10.4s
-	WORD $0x4e2ad6d6 // fadd v22.4s, v22.4s, v10.4s
-	WORD $0x6e33deb5 // fmul v21.4s, v21.4s, v19.4s
-	WORD $0x6e34ded6 // fmul v22.4s, v22.4s, v20.4s
-	WORD $0x4e2bd6b5 // fadd v21.4s, v21.4s, v11.4s
-	WORD $0x4e2bd6d6 // fadd v22.4s, v22.4s, v11.4s
-	WORD $0x6e33de77 // fmul v23.4s, v19.4s, v19.4s
-	WORD $0x6e34de98 // fmul v24.4s, v20.4s, v20.4s
-	WORD $0x6e37deb5 // fmul v21.4s, v21.4s, v23.4s
-	WORD $0x6e38ded6 // fmul v22.4s, v22.4s, v24.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
-	WORD $0x4e34d6d6 // fadd v22.4s, v22.4s, v20.4s
-	WORD $0x4e25d6b5 // fadd v21.4s, v21.4s, v5.4s
-	WORD $0x4e25d6d6 // fadd v22.4s, v22.4s, v5.4s
-	WORD $0x6e31deb5 // fmul v21.4s, v21.4s, v17.4s
-	WORD $0x6e32ded6 // fmul v22.4s, v22.4s, v18.4s
-	WORD $0x4e6f1eaf // bic v15.16b, v21.16b, v15.16b
-	WORD $0x4e701ed0 // bic v16.16b, v22.16b, v16.16b
-	FMOVQ 0(R0), F17
-	FMOVQ 0(R1), F18
-	WORD $0x6eb1e5b3 // fcmgt v19.4s, v13.4s, v17.4s
-	VBIT V19.B16, V14.B16, V15.B16
-	WORD $0x4e25d5ef // fadd v15.4s, v15.4s, v5.4s
-	WORD $0x6e2ffe31 // fdiv v17.4s, v17.4s, v15.4s
-	WORD $0x6e32de31 // fmul v17.4s, v17.4s, v18.4s
-	FMOVQ F17, 0(R0)
-	FMOVQ 16(R0), F17
-	FMOVQ 16(R1), F18
-	WORD $0x6eb1e5b3 // fcmgt v19.4s, v13.4s, v17.4s
-	VBIT V19.B16, V14.B16, V16.B16
-	WORD $0x4e25d610 // fadd v16.4s, v16.4s, v5.4s
-	WORD $0x6e30fe31 // fdiv v17.4s, v17.4s, v16.4s
-	WORD $0x6e32de31 // fmul v17.4s, v17.4s, v18.4s
-	FMOVQ F17, 16(R0)
-	FMOVQ 32(R0), F15
-	WORD $0x6ea0f9ef // fneg v15.4s, v15.4s
-	FMOVQ 48(R0), F16
-	WORD $0x6ea0fa10 // fneg v16.4s, v16.4s
-	WORD $0x6e21ddf1 // fmul v17.4s, v15.4s, v1.4s
-	WORD $0x6e21de12 // fmul v18.4s, v16.4s, v1.4s
-	WORD $0x4e22d631 // fadd v17.4s, v17.4s, v2.4s
-	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
-	WORD $0x4ea2d635 // fsub v21.4s, v17.4s, v2.4s
-	WORD $0x4ea2d656 // fsub v22.4s, v18.4s, v2.4s
-	VADD V12.S4, V17.S4, V17.S4
-	VSHL $23, V17.S4, V17.S4
-	VADD V12.S4, V18.S4, V18.S4
-	VSHL $23, V18.S4, V18.S4
-	WORD $0x6e23deb3 // fmul v19.4s, v21.4s, v3.4s
-	WORD $0x6e23ded4 // fmul v20.4s, v22.4s, v3.4s
-	WORD $0x4eb3d5f3 // fsub v19.4s, v15.4s, v19.4s
-	WORD $0x4eb4d614 // fsub v20.4s, v16.4s, v20.4s
-	WORD $0x6e24deb5 // fmul v21.4s, v21.4s, v4.4s
-	WORD $0x6e24ded6 // fmul v22.4s, v22.4s, v4.4s
-	WORD $0x4eb5d673 // fsub v19.4s, v19.4s, v21.4s
-	WORD $0x4eb6d694 // fsub v20.4s, v20.4s, v22.4s
-	WORD $0x6eafe40f // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x6eb0e410 // fcmgt v16.4s, v0.4s, v16.4s
-	WORD $0x6e33dcd5 // fmul v21.4s, v6.4s, v19.4s
-	WORD $0x6e34dcd6 // fmul v22.4s, v6.4s, v20.4s
-	WORD $0x4e27d6b5 // fadd v21.4s, v21.4s, v7.4s
-	WORD $0x4e27d6d6 // fadd v22.4s, v22.4s, v7.4s
-	WORD $0x6e33deb5 // fmul v21.4s, v21.4s, v19.4s
-	WORD $0x6e34ded6 // fmul v22.4s, v22.4s, v20.4s
-	WORD $0x4e28d6b5 // fadd v21.4s, v21.4s, v8.4s
-	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
-	WORD $0x6e33deb5 // fmul v21.4s, v21.4s, v19.4s
-	WORD $0x6e34ded6 // fmul v22.4s, v22.4s, v20.4s
-	WORD $0x4e29d6b5 // fadd v21.4s, v21.4s, v9.4s
-	WORD $0x4e29d6d6 // fadd v22.4s, v22.4s, v9.4s
-	WORD $0x6e33deb5 // fmul v21.4s, v21.4s, v19.4s
-	WORD $0x6e34ded6 // fmul v22.4s, v22.4s, v20.4s
-	WORD $0x4e2ad6b5 // fadd v21.4s, v21.4s, v10.4s
-	WORD $0x4e2ad6d6 // fadd v22.4s, v22.4s, v10.4s
-	WORD $0x6e33deb5 // fmul v21.4s, v21.4s, v19.4s
-	WORD $0x6e34ded6 // fmul v22.4s, v22.4s, v20.4s
-	WORD $0x4e2bd6b5 // fadd v21.4s, v21.4s, v11.4s
-	WORD $0x4e2bd6d6 // fadd v22.4s, v22.4s, v11.4s
-	WORD $0x6e33de77 // fmul v23.4s, v19.4s, v19.4s
-	WORD $0x6e34de98 // fmul v24.4s, v20.4s, v20.4s
-	WORD $0x6e37deb5 // fmul v21.4s, v21.4s, v23.4s
-	WORD $0x6e38ded6 // fmul v22.4s, v22.4s, v24.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
-	WORD $0x4e34d6d6 // fadd v22.4s, v22.4s, v20.4s
-	WORD $0x4e25d6b5 // fadd v21.4s, v21.4s, v5.4s
-	WORD $0x4e25d6d6 // fadd v22.4s, v22.4s, v5.4s
-	WORD $0x6e31deb5 // fmul v21.4s, v21.4s, v17.4s
-	WORD $0x6e32ded6 // fmul v22.4s, v22.4s, v18.4s
-	WORD $0x4e6f1eaf // bic v15.16b, v21.16b, v15.16b
-	WORD $0x4e701ed0 // bic v16.16b, v22.16b, v16.16b
-	FMOVQ 32(R0), F17
-	FMOVQ 32(R1), F18
-	WORD $0x6eb1e5b3 // fcmgt v19.4s, v13.4s, v17.4s
-	VBIT V19.B16, V14.B16, V15.B16
-	WORD $0x4e25d5ef // fadd v15.4s, v15.4s, v5.4s
-	WORD $0x6e2ffe31 // fdiv v17.4s, v17.4s, v15.4s
-	WORD $0x6e32de31 // fmul v17.4s, v17.4s, v18.4s
-	FMOVQ F17, 32(R0)
-	FMOVQ 48(R0), F17
-	FMOVQ 48(R1), F18
-	WORD $0x6eb1e5b3 // fcmgt v19.4s, v13.4s, v17.4s
-	VBIT V19.B16, V14.B16, V16.B16
-	WORD $0x4e25d610 // fadd v16.4s, v16.4s, v5.4s
-	WORD $0x6e30fe31 // fdiv v17.4s, v17.4s, v16.4s
-	WORD $0x6e32de31 // fmul v17.4s, v17.4s, v18.4s
-	FMOVQ F17, 48(R0)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	SUBS $16, R2, R2
+	FMOVQ 0(R0), F15; WORD $0x6ea0f9ef /* fneg v15.4s, v15.4s */; FMOVQ 16(R0), F16; WORD $0x6ea0fa10 /* fneg v16.4s, v16.4s */
+	WORD $0x6e21ddf1 /* fmul v17.4s, v15.4s, v1.4s */; WORD $0x6e21de12 /* fmul v18.4s, v16.4s, v1.4s */
+	WORD $0x4e22d631 /* fadd v17.4s, v17.4s, v2.4s */; WORD $0x4e22d652 /* fadd v18.4s, v18.4s, v2.4s */
+	WORD $0x4ea2d635 /* fsub v21.4s, v17.4s, v2.4s */; WORD $0x4ea2d656 /* fsub v22.4s, v18.4s, v2.4s */
+	VADD V12.S4, V17.S4, V17.S4; VSHL $23, V17.S4, V17.S4; VADD V12.S4, V18.S4, V18.S4; VSHL $23, V18.S4, V18.S4
+	WORD $0x6e23deb3 /* fmul v19.4s, v21.4s, v3.4s */; WORD $0x6e23ded4 /* fmul v20.4s, v22.4s, v3.4s */
+	WORD $0x4eb3d5f3 /* fsub v19.4s, v15.4s, v19.4s */; WORD $0x4eb4d614 /* fsub v20.4s, v16.4s, v20.4s */
+	WORD $0x6e24deb5 /* fmul v21.4s, v21.4s, v4.4s */; WORD $0x6e24ded6 /* fmul v22.4s, v22.4s, v4.4s */
+	WORD $0x4eb5d673 /* fsub v19.4s, v19.4s, v21.4s */; WORD $0x4eb6d694 /* fsub v20.4s, v20.4s, v22.4s */
+	WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */; WORD $0x6eb0e410 /* fcmgt v16.4s, v0.4s, v16.4s */
+	WORD $0x6e33dcd5 /* fmul v21.4s, v6.4s, v19.4s */; WORD $0x6e34dcd6 /* fmul v22.4s, v6.4s, v20.4s */
+	WORD $0x4e27d6b5 /* fadd v21.4s, v21.4s, v7.4s */; WORD $0x4e27d6d6 /* fadd v22.4s, v22.4s, v7.4s */
+	WORD $0x6e33deb5 /* fmul v21.4s, v21.4s, v19.4s */; WORD $0x6e34ded6 /* fmul v22.4s, v22.4s, v20.4s */
+	WORD $0x4e28d6b5 /* fadd v21.4s, v21.4s, v8.4s */; WORD $0x4e28d6d6 /* fadd v22.4s, v22.4s, v8.4s */
+	WORD $0x6e33deb5 /* fmul v21.4s, v21.4s, v19.4s */; WORD $0x6e34ded6 /* fmul v22.4s, v22.4s, v20.4s */
+	WORD $0x4e29d6b5 /* fadd v21.4s, v21.4s, v9.4s */; WORD $0x4e29d6d6 /* fadd v22.4s, v22.4s, v9.4s */
+	WORD $0x6e33deb5 /* fmul v21.4s, v21.4s, v19.4s */; WORD $0x6e34ded6 /* fmul v22.4s, v22.4s, v20.4s */
+	WORD $0x4e2ad6b5 /* fadd v21.4s, v21.4s, v10.4s */; WORD $0x4e2ad6d6 /* fadd v22.4s, v22.4s, v10.4s */
+	WORD $0x6e33deb5 /* fmul v21.4s, v21.4s, v19.4s */; WORD $0x6e34ded6 /* fmul v22.4s, v22.4s, v20.4s */
+	WORD $0x4e2bd6b5 /* fadd v21.4s, v21.4s, v11.4s */; WORD $0x4e2bd6d6 /* fadd v22.4s, v22.4s, v11.4s */
+	WORD $0x6e33de77 /* fmul v23.4s, v19.4s, v19.4s */; WORD $0x6e34de98 /* fmul v24.4s, v20.4s, v20.4s */
+	WORD $0x6e37deb5 /* fmul v21.4s, v21.4s, v23.4s */; WORD $0x6e38ded6 /* fmul v22.4s, v22.4s, v24.4s */
+	WORD $0x4e33d6b5 /* fadd v21.4s, v21.4s, v19.4s */; WORD $0x4e34d6d6 /* fadd v22.4s, v22.4s, v20.4s */
+	WORD $0x4e25d6b5 /* fadd v21.4s, v21.4s, v5.4s */; WORD $0x4e25d6d6 /* fadd v22.4s, v22.4s, v5.4s */
+	WORD $0x6e31deb5 /* fmul v21.4s, v21.4s, v17.4s */; WORD $0x6e32ded6 /* fmul v22.4s, v22.4s, v18.4s */
+	WORD $0x4e6f1eaf /* bic v15.16b, v21.16b, v15.16b */; WORD $0x4e701ed0 /* bic v16.16b, v22.16b, v16.16b */; FMOVQ 0(R0), F17
+	FMOVQ 0(R1), F18; WORD $0x6eb1e5b3 /* fcmgt v19.4s, v13.4s, v17.4s */; VBIT V19.B16, V14.B16, V15.B16
+	WORD $0x4e25d5ef /* fadd v15.4s, v15.4s, v5.4s */; WORD $0x6e2ffe31 /* fdiv v17.4s, v17.4s, v15.4s */
+	WORD $0x6e32de31 /* fmul v17.4s, v17.4s, v18.4s */; FMOVQ F17, 0(R0); FMOVQ 16(R0), F17; FMOVQ 16(R1), F18
+	WORD $0x6eb1e5b3 /* fcmgt v19.4s, v13.4s, v17.4s */; VBIT V19.B16, V14.B16, V16.B16
+	WORD $0x4e25d610 /* fadd v16.4s, v16.4s, v5.4s */; WORD $0x6e30fe31 /* fdiv v17.4s, v17.4s, v16.4s */
+	WORD $0x6e32de31 /* fmul v17.4s, v17.4s, v18.4s */; FMOVQ F17, 16(R0); FMOVQ 32(R0), F15
+	WORD $0x6ea0f9ef /* fneg v15.4s, v15.4s */; FMOVQ 48(R0), F16; WORD $0x6ea0fa10 /* fneg v16.4s, v16.4s */
+	WORD $0x6e21ddf1 /* fmul v17.4s, v15.4s, v1.4s */; WORD $0x6e21de12 /* fmul v18.4s, v16.4s, v1.4s */
+	WORD $0x4e22d631 /* fadd v17.4s, v17.4s, v2.4s */; WORD $0x4e22d652 /* fadd v18.4s, v18.4s, v2.4s */
+	WORD $0x4ea2d635 /* fsub v21.4s, v17.4s, v2.4s */; WORD $0x4ea2d656 /* fsub v22.4s, v18.4s, v2.4s */
+	VADD V12.S4, V17.S4, V17.S4; VSHL $23, V17.S4, V17.S4; VADD V12.S4, V18.S4, V18.S4; VSHL $23, V18.S4, V18.S4
+	WORD $0x6e23deb3 /* fmul v19.4s, v21.4s, v3.4s */; WORD $0x6e23ded4 /* fmul v20.4s, v22.4s, v3.4s */
+	WORD $0x4eb3d5f3 /* fsub v19.4s, v15.4s, v19.4s */; WORD $0x4eb4d614 /* fsub v20.4s, v16.4s, v20.4s */
+	WORD $0x6e24deb5 /* fmul v21.4s, v21.4s, v4.4s */; WORD $0x6e24ded6 /* fmul v22.4s, v22.4s, v4.4s */
+	WORD $0x4eb5d673 /* fsub v19.4s, v19.4s, v21.4s */; WORD $0x4eb6d694 /* fsub v20.4s, v20.4s, v22.4s */
+	WORD $0x6eafe40f /* fcmgt v15.4s, v0.4s, v15.4s */; WORD $0x6eb0e410 /* fcmgt v16.4s, v0.4s, v16.4s */
+	WORD $0x6e33dcd5 /* fmul v21.4s, v6.4s, v19.4s */; WORD $0x6e34dcd6 /* fmul v22.4s, v6.4s, v20.4s */
+	WORD $0x4e27d6b5 /* fadd v21.4s, v21.4s, v7.4s */; WORD $0x4e27d6d6 /* fadd v22.4s, v22.4s, v7.4s */
+	WORD $0x6e33deb5 /* fmul v21.4s, v21.4s, v19.4s */; WORD $0x6e34ded6 /* fmul v22.4s, v22.4s, v20.4s */
+	WORD $0x4e28d6b5 /* fadd v21.4s, v21.4s, v8.4s */; WORD $0x4e28d6d6 /* fadd v22.4s, v22.4s, v8.4s */
+	WORD $0x6e33deb5 /* fmul v21.4s, v21.4s, v19.4s */; WORD $0x6e34ded6 /* fmul v22.4s, v22.4s, v20.4s */
+	WORD $0x4e29d6b5 /* fadd v21.4s, v21.4s, v9.4s */; WORD $0x4e29d6d6 /* fadd v22.4s, v22.4s, v9.4s */
+	WORD $0x6e33deb5 /* fmul v21.4s, v21.4s, v19.4s */; WORD $0x6e34ded6 /* fmul v22.4s, v22.4s, v20.4s */
+	WORD $0x4e2ad6b5 /* fadd v21.4s, v21.4s, v10.4s */; WORD $0x4e2ad6d6 /* fadd v22.4s, v22.4s, v10.4s */
+	WORD $0x6e33deb5 /* fmul v21.4s, v21.4s, v19.4s */; WORD $0x6e34ded6 /* fmul v22.4s, v22.4s, v20.4s */
+	WORD $0x4e2bd6b5 /* fadd v21.4s, v21.4s, v11.4s */; WORD $0x4e2bd6d6 /* fadd v22.4s, v22.4s, v11.4s */
+	WORD $0x6e33de77 /* fmul v23.4s, v19.4s, v19.4s */; WORD $0x6e34de98 /* fmul v24.4s, v20.4s, v20.4s */
+	WORD $0x6e37deb5 /* fmul v21.4s, v21.4s, v23.4s */; WORD $0x6e38ded6 /* fmul v22.4s, v22.4s, v24.4s */
+	WORD $0x4e33d6b5 /* fadd v21.4s, v21.4s, v19.4s */; WORD $0x4e34d6d6 /* fadd v22.4s, v22.4s, v20.4s */
+	WORD $0x4e25d6b5 /* fadd v21.4s, v21.4s, v5.4s */; WORD $0x4e25d6d6 /* fadd v22.4s, v22.4s, v5.4s */
+	WORD $0x6e31deb5 /* fmul v21.4s, v21.4s, v17.4s */; WORD $0x6e32ded6 /* fmul v22.4s, v22.4s, v18.4s */
+	WORD $0x4e6f1eaf /* bic v15.16b, v21.16b, v15.16b */; WORD $0x4e701ed0 /* bic v16.16b, v22.16b, v16.16b */; FMOVQ 32(R0), F17
+	FMOVQ 32(R1), F18; WORD $0x6eb1e5b3 /* fcmgt v19.4s, v13.4s, v17.4s */; VBIT V19.B16, V14.B16, V15.B16
+	WORD $0x4e25d5ef /* fadd v15.4s, v15.4s, v5.4s */; WORD $0x6e2ffe31 /* fdiv v17.4s, v17.4s, v15.4s */
+	WORD $0x6e32de31 /* fmul v17.4s, v17.4s, v18.4s */; FMOVQ F17, 32(R0); FMOVQ 48(R0), F17; FMOVQ 48(R1), F18
+	WORD $0x6eb1e5b3 /* fcmgt v19.4s, v13.4s, v17.4s */; VBIT V19.B16, V14.B16, V16.B16
+	WORD $0x4e25d610 /* fadd v16.4s, v16.4s, v5.4s */; WORD $0x6e30fe31 /* fdiv v17.4s, v17.4s, v16.4s */
+	WORD $0x6e32de31 /* fmul v17.4s, v17.4s, v18.4s */; FMOVQ F17, 48(R0); ADD $64, R0, R0; ADD $64, R1, R1; SUBS $16, R2, R2
 	BNE loop
 	RET
 
@@ -5425,26 +2183,10 @@ TEXT ·addNEON(SB), NOSPLIT, $0-24
 	MOVD n+16(FP), R2
 
 loop:
-	FMOVQ 0(R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 0(R1), F4
-	FMOVQ 16(R1), F5
-	FMOVQ 32(R1), F6
-	FMOVQ 48(R1), F7
-	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
-	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
-	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
-	FMOVQ F0, 0(R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	SUBS $16, R2, R2
-	BNE loop
+	FMOVQ 0(R0), F0; FMOVQ 16(R0), F1; FMOVQ 32(R0), F2; FMOVQ 48(R0), F3; FMOVQ 0(R1), F4; FMOVQ 16(R1), F5; FMOVQ 32(R1), F6
+	FMOVQ 48(R1), F7; WORD $0x4e24d400 /* fadd v0.4s, v0.4s, v4.4s */; WORD $0x4e25d421 /* fadd v1.4s, v1.4s, v5.4s */
+	WORD $0x4e26d442 /* fadd v2.4s, v2.4s, v6.4s */; WORD $0x4e27d463 /* fadd v3.4s, v3.4s, v7.4s */; FMOVQ F0, 0(R0)
+	FMOVQ F1, 16(R0); FMOVQ F2, 32(R0); FMOVQ F3, 48(R0); ADD $64, R0, R0; ADD $64, R1, R1; SUBS $16, R2, R2; BNE loop
 	RET
 
 // func ropeHalvesNEON(x *float32, y *float32, cos *float32, sin *float32, n int)
@@ -5456,60 +2198,23 @@ TEXT ·ropeHalvesNEON(SB), NOSPLIT, $0-40
 	MOVD n+32(FP), R4
 
 loop:
-	FMOVQ 0(R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 0(R1), F4
-	FMOVQ 16(R1), F5
-	FMOVQ 32(R1), F6
-	FMOVQ 48(R1), F7
-	FMOVQ 0(R2), F8
-	FMOVQ 16(R2), F9
-	FMOVQ 32(R2), F10
-	FMOVQ 48(R2), F11
-	FMOVQ 0(R3), F12
-	FMOVQ 16(R3), F13
-	FMOVQ 32(R3), F14
-	FMOVQ 48(R3), F15
-	WORD $0x6e2cdc10 // fmul v16.4s, v0.4s, v12.4s
-	WORD $0x6e2ddc31 // fmul v17.4s, v1.4s, v13.4s
-	WORD $0x6e2edc52 // fmul v18.4s, v2.4s, v14.4s
-	WORD $0x6e2fdc73 // fmul v19.4s, v3.4s, v15.4s
-	WORD $0x6e2cdc94 // fmul v20.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcb5 // fmul v21.4s, v5.4s, v13.4s
-	WORD $0x6e2edcd6 // fmul v22.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcf7 // fmul v23.4s, v7.4s, v15.4s
-	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
-	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
-	WORD $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc63 // fmul v3.4s, v3.4s, v11.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
-	WORD $0x6e29dca5 // fmul v5.4s, v5.4s, v9.4s
-	WORD $0x6e2adcc6 // fmul v6.4s, v6.4s, v10.4s
-	WORD $0x6e2bdce7 // fmul v7.4s, v7.4s, v11.4s
-	WORD $0x4eb4d400 // fsub v0.4s, v0.4s, v20.4s
-	WORD $0x4eb5d421 // fsub v1.4s, v1.4s, v21.4s
-	WORD $0x4eb6d442 // fsub v2.4s, v2.4s, v22.4s
-	WORD $0x4eb7d463 // fsub v3.4s, v3.4s, v23.4s
-	WORD $0x4e24d604 // fadd v4.4s, v16.4s, v4.4s
-	WORD $0x4e25d625 // fadd v5.4s, v17.4s, v5.4s
-	WORD $0x4e26d646 // fadd v6.4s, v18.4s, v6.4s
-	WORD $0x4e27d667 // fadd v7.4s, v19.4s, v7.4s
-	FMOVQ F0, 0(R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 0(R1)
-	FMOVQ F5, 16(R1)
-	FMOVQ F6, 32(R1)
-	FMOVQ F7, 48(R1)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	ADD $64, R2, R2
-	ADD $64, R3, R3
-	SUBS $16, R4, R4
-	BNE loop
+	FMOVQ 0(R0), F0; FMOVQ 16(R0), F1; FMOVQ 32(R0), F2; FMOVQ 48(R0), F3; FMOVQ 0(R1), F4; FMOVQ 16(R1), F5; FMOVQ 32(R1), F6
+	FMOVQ 48(R1), F7; FMOVQ 0(R2), F8; FMOVQ 16(R2), F9; FMOVQ 32(R2), F10; FMOVQ 48(R2), F11; FMOVQ 0(R3), F12; FMOVQ 16(R3), F13
+	FMOVQ 32(R3), F14; FMOVQ 48(R3), F15; WORD $0x6e2cdc10 /* fmul v16.4s, v0.4s, v12.4s */
+	WORD $0x6e2ddc31 /* fmul v17.4s, v1.4s, v13.4s */; WORD $0x6e2edc52 /* fmul v18.4s, v2.4s, v14.4s */
+	WORD $0x6e2fdc73 /* fmul v19.4s, v3.4s, v15.4s */; WORD $0x6e2cdc94 /* fmul v20.4s, v4.4s, v12.4s */
+	WORD $0x6e2ddcb5 /* fmul v21.4s, v5.4s, v13.4s */; WORD $0x6e2edcd6 /* fmul v22.4s, v6.4s, v14.4s */
+	WORD $0x6e2fdcf7 /* fmul v23.4s, v7.4s, v15.4s */; WORD $0x6e28dc00 /* fmul v0.4s, v0.4s, v8.4s */
+	WORD $0x6e29dc21 /* fmul v1.4s, v1.4s, v9.4s */; WORD $0x6e2adc42 /* fmul v2.4s, v2.4s, v10.4s */
+	WORD $0x6e2bdc63 /* fmul v3.4s, v3.4s, v11.4s */; WORD $0x6e28dc84 /* fmul v4.4s, v4.4s, v8.4s */
+	WORD $0x6e29dca5 /* fmul v5.4s, v5.4s, v9.4s */; WORD $0x6e2adcc6 /* fmul v6.4s, v6.4s, v10.4s */
+	WORD $0x6e2bdce7 /* fmul v7.4s, v7.4s, v11.4s */; WORD $0x4eb4d400 /* fsub v0.4s, v0.4s, v20.4s */
+	WORD $0x4eb5d421 /* fsub v1.4s, v1.4s, v21.4s */; WORD $0x4eb6d442 /* fsub v2.4s, v2.4s, v22.4s */
+	WORD $0x4eb7d463 /* fsub v3.4s, v3.4s, v23.4s */; WORD $0x4e24d604 /* fadd v4.4s, v16.4s, v4.4s */
+	WORD $0x4e25d625 /* fadd v5.4s, v17.4s, v5.4s */; WORD $0x4e26d646 /* fadd v6.4s, v18.4s, v6.4s */
+	WORD $0x4e27d667 /* fadd v7.4s, v19.4s, v7.4s */; FMOVQ F0, 0(R0); FMOVQ F1, 16(R0); FMOVQ F2, 32(R0); FMOVQ F3, 48(R0)
+	FMOVQ F4, 0(R1); FMOVQ F5, 16(R1); FMOVQ F6, 32(R1); FMOVQ F7, 48(R1); ADD $64, R0, R0; ADD $64, R1, R1; ADD $64, R2, R2
+	ADD $64, R3, R3; SUBS $16, R4, R4; BNE loop
 	RET
 
 // func ropeNeighboursNEON(head *float32, cos *float32, sin *float32, n int)
@@ -5520,30 +2225,14 @@ TEXT ·ropeNeighboursNEON(SB), NOSPLIT, $0-32
 	MOVD n+24(FP), R3
 
 loop:
-	FMOVQ 0(R1), F2
-	FMOVQ 0(R2), F3
-	VLD2 (R0), [V0.S4, V1.S4]
-	WORD $0x6e23dc04 // fmul v4.4s, v0.4s, v3.4s
-	WORD $0x6e23dc25 // fmul v5.4s, v1.4s, v3.4s
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x4ea5d400 // fsub v0.4s, v0.4s, v5.4s
-	WORD $0x4e21d481 // fadd v1.4s, v4.4s, v1.4s
-	VST2.P [V0.S4, V1.S4], 32(R0)
-	FMOVQ 16(R1), F2
-	FMOVQ 16(R2), F3
-	VLD2 (R0), [V0.S4, V1.S4]
-	WORD $0x6e23dc04 // fmul v4.4s, v0.4s, v3.4s
-	WORD $0x6e23dc25 // fmul v5.4s, v1.4s, v3.4s
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x4ea5d400 // fsub v0.4s, v0.4s, v5.4s
-	WORD $0x4e21d481 // fadd v1.4s, v4.4s, v1.4s
-	VST2.P [V0.S4, V1.S4], 32(R0)
-	ADD $32, R1, R1
-	ADD $32, R2, R2
-	SUBS $8, R3, R3
-	BNE loop
+	FMOVQ 0(R1), F2; FMOVQ 0(R2), F3; VLD2 (R0), [V0.S4, V1.S4]; WORD $0x6e23dc04 /* fmul v4.4s, v0.4s, v3.4s */
+	WORD $0x6e23dc25 /* fmul v5.4s, v1.4s, v3.4s */; WORD $0x6e22dc00 /* fmul v0.4s, v0.4s, v2.4s */
+	WORD $0x6e22dc21 /* fmul v1.4s, v1.4s, v2.4s */; WORD $0x4ea5d400 /* fsub v0.4s, v0.4s, v5.4s */
+	WORD $0x4e21d481 /* fadd v1.4s, v4.4s, v1.4s */; VST2.P [V0.S4, V1.S4], 32(R0); FMOVQ 16(R1), F2; FMOVQ 16(R2), F3
+	VLD2 (R0), [V0.S4, V1.S4]; WORD $0x6e23dc04 /* fmul v4.4s, v0.4s, v3.4s */; WORD $0x6e23dc25 /* fmul v5.4s, v1.4s, v3.4s */
+	WORD $0x6e22dc00 /* fmul v0.4s, v0.4s, v2.4s */; WORD $0x6e22dc21 /* fmul v1.4s, v1.4s, v2.4s */
+	WORD $0x4ea5d400 /* fsub v0.4s, v0.4s, v5.4s */; WORD $0x4e21d481 /* fadd v1.4s, v4.4s, v1.4s */; VST2.P [V0.S4, V1.S4], 32(R0)
+	ADD $32, R1, R1; ADD $32, R2, R2; SUBS $8, R3, R3; BNE loop
 	RET
 
 // func skipNEON(x *float32, limit float32, n int) (left int)
@@ -5554,24 +2243,11 @@ TEXT ·skipNEON(SB), NOSPLIT, $0-32
 	MOVD n+16(FP), R1
 
 loop:
-	FMOVQ 0(R0), F1
-	FMOVQ 16(R0), F2
-	FMOVQ 32(R0), F3
-	FMOVQ 48(R0), F4
-	WORD $0x6e21e401 // fcmge v1.4s, v0.4s, v1.4s
-	WORD $0x6e22e402 // fcmge v2.4s, v0.4s, v2.4s
-	WORD $0x6e23e403 // fcmge v3.4s, v0.4s, v3.4s
-	WORD $0x6e24e404 // fcmge v4.4s, v0.4s, v4.4s
-	VAND V2.B16, V1.B16, V1.B16
-	VAND V4.B16, V3.B16, V3.B16
-	VAND V3.B16, V1.B16, V1.B16
-	WORD $0x6eb1a821 // uminv s1, v1.4s
-	FMOVS F1, R2
-	CMNW $1, R2
-	BNE found
-	ADD $64, R0, R0
-	SUBS $16, R1, R1
-	BNE loop
+	FMOVQ 0(R0), F1; FMOVQ 16(R0), F2; FMOVQ 32(R0), F3; FMOVQ 48(R0), F4; WORD $0x6e21e401 /* fcmge v1.4s, v0.4s, v1.4s */
+	WORD $0x6e22e402 /* fcmge v2.4s, v0.4s, v2.4s */; WORD $0x6e23e403 /* fcmge v3.4s, v0.4s, v3.4s */
+	WORD $0x6e24e404 /* fcmge v4.4s, v0.4s, v4.4s */; VAND V2.B16, V1.B16, V1.B16; VAND V4.B16, V3.B16, V3.B16
+	VAND V3.B16, V1.B16, V1.B16; WORD $0x6eb1a821 /* uminv s1, v1.4s */; FMOVS F1, R2; CMNW $1, R2; BNE found; ADD $64, R0, R0
+	SUBS $16, R1, R1; BNE loop
 
 found:
 	MOVD R1, left+24(FP)

@@ -9,6 +9,7 @@ import (
 
 //go:generate go run -C _asm . -out ../avx512_amd64.s -stubs ../stubs_amd64.go -pkg kernel
 //go:generate go run -C _asm ./avx2 -out ../avx2_amd64.s -stubs ../avx2_stubs_amd64.go -pkg kernel
+//go:generate go run -C _asm ./join ../avx512_amd64.s ../avx2_amd64.s
 
 // stripKernelsOf returns the kernels for a dtype, or nil.
 func stripKernelsOf(set cpu.Set, t quant.DType) *stripKernels {

@@ -7,6 +7,7 @@ import (
 )
 
 //go:generate go run -C _asm ./neon -out ..
+//go:generate go run -C _asm ./join ../neon_arm64.s ../floats_neon_arm64.s
 
 // kernels is the set of kernels that products of packed matrices run on.
 var kernels = cpu.Chosen()

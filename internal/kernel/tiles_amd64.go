@@ -8,6 +8,7 @@ import (
 )
 
 //go:generate go run -C _asm . -amx -out ../amx_amd64.s -stubs ../amx_stubs_amd64.go -pkg kernel
+//go:generate go run -C _asm ./join ../amx_amd64.s
 
 // tileKernelsOf returns the kernels for a dtype, or nil.
 func tileKernelsOf(set cpu.Set, t quant.DType) *tileKernels {
