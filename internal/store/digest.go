@@ -54,18 +54,13 @@ func (e *Entry) Digest(ctx context.Context, progress func(done, total int64)) (D
 			return d, errs.Errorf(errs.IO, "store: digest: %w", err)
 		}
 		// Reading is faster here than a fresh mapping, and leaves no trace in resident memory.
-		buf := make([]byte, 1<<20)
-		for err == nil {
-			var n int
-			if err = ctx.Err(); err != nil {
-				break
-			}
-			n, err = f.Read(buf)
-			h.Write(buf[:n])
-			if done += int64(n); progress != nil {
+		err = readAhead(f, func(piece []byte) error {
+			h.Write(piece)
+			if done += int64(len(piece)); progress != nil {
 				progress(done, total)
 			}
-		}
+			return ctx.Err()
+		})
 		// Another file may have taken the name since, or the same one may have changed.
 		info, failed := f.Stat()
 		unchanged := failed == nil && sameFile(p, info)
@@ -73,7 +68,7 @@ func (e *Entry) Digest(ctx context.Context, progress func(done, total int64)) (D
 		switch {
 		case ctx.Err() != nil:
 			return d, contextError(ctx)
-		case !errors.Is(err, io.EOF):
+		case err != nil:
 			return d, errs.Errorf(errs.IO, "store: digest: %s: %w", p.Path, err)
 		case !unchanged:
 			return d, errs.Errorf(errs.Conflict, "store: digest: %s: the file changed after it was opened", p.Path)
@@ -85,6 +80,45 @@ func (e *Entry) Digest(ctx context.Context, progress func(done, total int64)) (D
 	}
 	e.digest.Store(&d)
 	return d, nil
+}
+
+// readAhead reads to the end, and hands over piece by piece while it reads the next. It returns what use fails with, or
+// reading.
+func readAhead(r io.Reader, use func(piece []byte) error) error {
+	type result struct {
+		piece []byte
+		err   error
+	}
+	const buffers = 2
+	free, read := make(chan []byte, buffers), make(chan result, buffers)
+	for range buffers {
+		free <- make([]byte, 256<<10)
+	}
+	var reader sync.WaitGroup
+	defer reader.Wait()
+	defer close(free)
+	reader.Go(func() {
+		for buffer := range free {
+			n, err := r.Read(buffer)
+			read <- result{buffer[:n], err}
+			if err != nil {
+				return
+			}
+		}
+	})
+	for {
+		got := <-read
+		err := use(got.piece)
+		switch {
+		case err != nil:
+			return err
+		case errors.Is(got.err, io.EOF):
+			return nil
+		case got.err != nil:
+			return got.err
+		}
+		free <- got.piece[:cap(got.piece)]
+	}
 }
 
 // recallDigest returns the digest if it is known without reading the files.
