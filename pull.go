@@ -1,3 +1,5 @@
+//go:build !nofetch
+
 package realm
 
 import (

@@ -21,10 +21,8 @@ type Function struct {
 
 // Functions returns those that there are in every process. Their results are what Value's comment lists.
 func Functions() []Function {
-	return []Function{
+	return append([]Function{
 		{"storeModel", storeModel},
-		{"loadModel", loadModel},
-		{"pullModel", pullModel},
 		{"getModelInfo", getModelInfo},
 		{"getTensor", getTensor},
 		{"tensorLength", tensorLength},
@@ -37,7 +35,7 @@ func Functions() []Function {
 		{"generate", generate},
 		{"acknowledge", acknowledge},
 		{"cancel", cancel},
-	}
+	}, named()...)
 }
 
 // Models is the store that all environments of the process share.

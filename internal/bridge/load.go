@@ -1,3 +1,5 @@
+//go:build !nofetch
+
 package bridge
 
 import (
@@ -6,6 +8,10 @@ import (
 
 	"github.com/realm-ai/realm"
 )
+
+// named are the functions that take names of models. The tag nofetch leaves them out, and with them all that knows of hubs and
+// of HTTP: more than a third of the addon. JavaScript has a process of its own look names up then.
+func named() []Function { return []Function{{"loadModel", loadModel}, {"pullModel", pullModel}} }
 
 // downloaded is how far a download is, as JavaScript gets it.
 type downloaded struct {
@@ -91,8 +97,7 @@ func loadModel(c *Call) (any, error) {
 	return loaded{id, path.(string)}, nil
 }
 
-// pullModel(name, offline, update) is loadModel without storing the model: it returns the path of its file. The addon, which
-// fetches nothing, fails with CodeUnsupported where the model is not on this machine.
+// pullModel(name, offline, update) is loadModel without storing the model: it returns the path of its file.
 func pullModel(c *Call) (any, error) {
 	if c.Op == nil {
 		return nil, &realm.Error{Code: realm.CodeInvalidArgument, Msg: "realm: " + c.Name + ": is an operation: begin it with start"}

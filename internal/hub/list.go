@@ -1,5 +1,3 @@
-//go:build !nofetch
-
 package hub
 
 import (

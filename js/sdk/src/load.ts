@@ -1,5 +1,4 @@
 import { type BackendOptions, backendOf, settle } from './backend.js'
-import { RealmError } from './errors.js'
 import type { Abortable } from './models.js'
 import { native } from './native.js'
 import { run } from './operation.js'
@@ -42,7 +41,7 @@ export interface LoadOptions extends Abortable, BackendOptions {
  * Of a split model, any part names all. Files are kept in the cache folder of `realm pull`, and have their names only when
  * they are all there, have the SHA-256 that the hub says, and parse; an interrupted download goes on where it ended.
  * `HF_TOKEN` is for private repositories, `HF_ENDPOINT` names another hub, `REALM_MIRROR` a mirror, and `REALM_CACHE` the
- * cache folder, each as it was when the process began.
+ * cache folder.
  *
  * Rejects with `REALM_INVALID_ARGUMENT` for what is no name, `REALM_NOT_FOUND` and `REALM_PERMISSION_DENIED` as the server
  * says, `REALM_CONFLICT` for a file that is not what was announced, `REALM_INVALID_FORMAT` for one that is no model,
@@ -58,20 +57,18 @@ export async function loadModel(uriOrPath: string, options: LoadOptions = {}): P
   }
   const backend = backendOf(options)
   const asked = [uriOrPath, offline, update]
-  // The addon has no HTTP client: what it does not find on this machine, a process of its own fetches.
-  const args = backend === native ? [await pull(asked, signal, onTold)] : asked
-  const { id } = await run<{ id: number }>('loadModel', args, signal, onTold, backend)
-  return settle(id, options)
+  if (backend !== native) {
+    const { id } = await run<{ id: number }>('loadModel', asked, signal, onTold, backend)
+    return settle(id, options)
+  }
+  // The addon has no HTTP client and knows of no hub: a process of its own finds out what a name stands for.
+  const path = isPath(uriOrPath) ? uriOrPath : await run<string>('pullModel', asked, signal, onTold, new Errand())
+  return settle(await run<number>('storeModel', [path], signal), options)
 }
 
-/** The path of a model's file, which is fetched where need be. */
-async function pull(args: unknown[], signal: AbortSignal | undefined, onTold: (value: unknown) => void) {
-  try {
-    return await run<string>('pullModel', args, signal, onTold)
-  } catch (error) {
-    if (!(error instanceof RealmError && error.code === 'REALM_UNSUPPORTED')) throw error
-  }
-  return run<string>('pullModel', args, signal, onTold, new Errand())
+/** Whether a text is the path of a file, which has no scheme before it. */
+function isPath(text: unknown): text is string {
+  return typeof text === 'string' && text !== '' && !/^(hf|https?|file):/.test(text)
 }
 
 /** Over how many milliseconds speed is measured. */

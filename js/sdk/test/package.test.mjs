@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -46,6 +46,7 @@ test('what is in the packages', () => {
   const { addon, os, cpu, libc } = platforms[platform]
   assert.deepEqual([native.os, native.cpu, native.libc], [[os], [cpu], libc && [libc]])
   assert.equal(files(platform).includes('index.node'), addon !== undefined)
+  if (addon) assert.ok(statSync(join(installed, platform, 'index.node')).size <= 6e6, 'an addon of at most 6 MB')
   for (const name of ['sdk', platform]) {
     for (const file of ['LICENSE', 'THIRD_PARTY_NOTICES.txt', 'README.md']) assert.ok(files(name).includes(file), file)
   }
