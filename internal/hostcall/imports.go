@@ -1,6 +1,7 @@
 package hostcall
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -26,15 +27,13 @@ func makeImports() []Func {
 		out := Func{Module: abi.Module, Name: f.Name, Params: strings.Repeat("i", len(f.Params)), Result: resultType(f), run: hostFunction(i, f)}
 		list = append(list, out)
 	}
-	first := len(list)
-	for name, f := range wasiFunctions {
-		result := "i"
+	for _, name := range slices.Sorted(maps.Keys(wasiFunctions)) {
+		f, result := wasiFunctions[name], "i"
 		if name == wasiExit {
 			result = ""
 		}
 		list = append(list, Func{Module: abi.WASIModule, Name: name, Params: f.params, Result: result, run: wasiFunction(f)})
 	}
-	slices.SortFunc(list[first:], func(a, b Func) int { return strings.Compare(a.Name, b.Name) })
 	return list
 }
 

@@ -95,9 +95,12 @@ func (r *release) buildAddon(p platform, out string) error {
 	headers := filepath.Join(r.root, "js", "node_modules", "node-api-headers", "include")
 	env := []string{
 		fmt.Sprintf("CC='%s' cc -target %s", zig, p.Addon),
-		fmt.Sprintf("CGO_CFLAGS=-O2 -g0 '-I%s'", headers), "CGO_LDFLAGS=",
+		fmt.Sprintf("CGO_CFLAGS=-O2 -g0 '-I%s'", headers), "CGO_LDFLAGS=-s",
 	}
-	if err := r.goBuild(p, programs["addon"], out, "", []string{"-buildmode=c-shared"}, env); err != nil {
+	arguments := []string{
+		"-buildmode=c-shared", "-gcflags=github.com/ardanlabs/jinja=-l", "-gcflags=github.com/realm-ai/realm/internal/chat=-l",
+	}
+	if err := r.goBuild(p, programs["addon"], out, "-funcalign=16", arguments, env); err != nil {
 		return err
 	}
 	return os.Remove(strings.TrimSuffix(out, ".node") + ".h")
