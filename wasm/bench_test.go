@@ -107,8 +107,15 @@ func BenchmarkPrompt(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	text := strings.Join(strings.Fields(string(license)), " ")
-	r := realm.Request{Prompt: text[:2700], MaxTokens: 1, IgnoreEndOfGeneration: true}
+	text, all := strings.Join(strings.Fields(string(license)), " "), 0
+	for text = text[:4096]; all == 0 || all > 512; text = text[:len(text)-16] {
+		ids, err := m.Tokenizer().Encode(text, realm.EncodeOptions{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		all = len(ids)
+	}
+	r := realm.Request{Prompt: text, MaxTokens: 1, IgnoreEndOfGeneration: true}
 	var start time.Time
 	var prompt int
 	answer := func(times *[]time.Duration, chunks func(r realm.Request) iter.Seq2[realm.Chunk, error]) {
