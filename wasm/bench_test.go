@@ -5,7 +5,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -103,19 +102,7 @@ func BenchmarkPrompt(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer s.Close()
-	license, err := os.ReadFile("../LICENSE") // prose, whose words repeat as those of prose do
-	if err != nil {
-		b.Fatal(err)
-	}
-	text, all := strings.Join(strings.Fields(string(license)), " "), 0
-	for text = text[:4096]; all == 0 || all > 512; text = text[:len(text)-16] {
-		ids, err := m.Tokenizer().Encode(text, realm.EncodeOptions{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		all = len(ids)
-	}
-	r := realm.Request{Prompt: text, MaxTokens: 1, IgnoreEndOfGeneration: true}
+	r := realm.Request{Prompt: prose(b, m, 512), MaxTokens: 1, IgnoreEndOfGeneration: true}
 	var start time.Time
 	var prompt int
 	answer := func(times *[]time.Duration, chunks func(r realm.Request) iter.Seq2[realm.Chunk, error]) {
