@@ -20,7 +20,8 @@ import (
 // long word, far less for other text.
 const MaxText = 1 << 28
 
-// Tokenizer encodes and decodes with one vocabulary. It never changes but for what it remembers, and may be used from any number of goroutines.
+// Tokenizer encodes and decodes with one vocabulary. The same text always gives the same tokens, and any number of goroutines may
+// use it.
 type Tokenizer struct {
 	v      *Vocab
 	maxLen int        // bytes of the longest token
