@@ -3,7 +3,8 @@ package tokenizer
 import "math"
 
 // Merging is the same for BPE and SPM: a word starts as a row of symbols, and as long as some neighbours can merge, the
-// pair with the best priority does, the leftmost of several. The models differ in what may merge (Tokenizer.pair).
+// pair with the best priority does, the leftmost of several. The models differ in what may merge (encoder.pair). Short words
+// of BPE, nearly all there are, have a way of their own, with fewer instructions: encoder.mergeShort.
 
 // symbol is a piece of the word being merged. Symbols form a list; the first symbol of a word stays the first.
 type symbol struct {
