@@ -64,7 +64,10 @@ func (e *Entry) Image(ctx context.Context, pool *kernel.Pool, names []string, ma
 			return nil, nil
 		}
 		life, cancel := context.WithCancel(context.Background())
-		e.making = &making{plan: p, cancel: cancel, mapped: make(chan struct{}), settled: make(chan struct{})}
+		e.making = &making{
+			plan: p, cancel: cancel, mapped: make(chan struct{}), settled: make(chan struct{}),
+			progress: progress, // from the start: an image of few weights may be complete at once
+		}
 		go e.makeImage(life, w, pool, packed, dir, limit)
 	}
 	m := e.making
