@@ -10,11 +10,13 @@ import (
 // PagePositions is the number of positions in a page of the KV cache, and in a block of attention.
 const PagePositions = 64
 
-// Page is one layer's keys and values for 64 positions, in F16 or, where K32 is set, in float32. Positions of keys are
-// adjacent, so that a vector of scores is built by adding whole vectors.
+// Page is one layer's keys and values for 64 positions, in F16 or, where F32 is set, in float32. For each head of keys and
+// values there are first its keys, (head dimension, position), and then its values, (position, value dimension). Positions
+// of keys are adjacent, so that a vector of scores is built by adding whole vectors; a head is in one piece, so that
+// processors foresee most of what is read for it.
 type Page struct {
-	K, V     []uint16  // (kv head, head dimension, position) and (kv head, position, head dimension)
-	K32, V32 []float32 // the same
+	F16 []uint16
+	F32 []float32
 }
 
 // AttentionShape is the shape of a layer's attention: grouped queries (Ainslie et al., "GQA", 2023), in which each key
@@ -24,6 +26,12 @@ type AttentionShape struct {
 	HeadDim        int // of queries and keys
 	ValueDim       int
 }
+
+// keys is where the keys of a head are in a page.
+func (s AttentionShape) keys(kv int) int { return kv * (s.HeadDim + s.ValueDim) * PagePositions }
+
+// values is where the values of a head are in a page.
+func (s AttentionShape) values(kv int) int { return s.keys(kv) + s.HeadDim*PagePositions }
 
 // AttentionTask is consecutive tokens of one sequence.
 type AttentionTask struct {
@@ -131,21 +139,26 @@ func (a *attender) runPlain(s AttentionShape, task *AttentionTask, kv, t0, t1 in
 
 // load returns one head's keys (head dimension, 64) and values (position, head dimension) of the first n positions.
 func (a *attender) load(s AttentionShape, p *Page, kv, n int) (k, v []float32) {
-	kn, vn := s.HeadDim*PagePositions, s.ValueDim*PagePositions
-	if p.K32 != nil {
-		return p.K32[kv*kn : (kv+1)*kn], p.V32[kv*vn : (kv+1)*vn]
+	if p.F32 != nil {
+		return headOf(p.F32, s, kv)
 	}
-	a.k, a.v = grow(a.k, kn), grow(a.v, vn)
+	hk, hv := headOf(p.F16, s, kv)
+	a.k, a.v = grow(a.k, len(hk)), grow(a.v, len(hv))
 	if n == PagePositions {
-		decode(a.k, p.K[kv*kn:][:kn])
-		decode(a.v, p.V[kv*vn:][:vn])
+		decode(a.k, hk)
+		decode(a.v, hv)
 		return a.k, a.v
 	}
 	for d := range s.HeadDim {
-		decode(a.k[d*PagePositions:d*PagePositions+n], p.K[kv*kn+d*PagePositions:][:n])
+		decode(a.k[d*PagePositions:d*PagePositions+n], hk[d*PagePositions:][:n])
 	}
-	decode(a.v[:n*s.ValueDim], p.V[kv*vn:][:n*s.ValueDim])
+	decode(a.v[:n*s.ValueDim], hv[:n*s.ValueDim])
 	return a.k, a.v
+}
+
+// headOf returns one head's keys and values of a page.
+func headOf[E uint16 | float32](page []E, s AttentionShape, kv int) (k, v []E) {
+	return page[s.keys(kv):s.values(kv)], page[s.values(kv):s.keys(kv+1)]
 }
 
 // decode converts F16 to float32.

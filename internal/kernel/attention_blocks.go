@@ -38,11 +38,13 @@ func (a *attender) runKernels(ks *attendKernels, s AttentionShape, task *Attenti
 	}
 	for b := it.b0; b < it.b1; b++ {
 		page := &task.Pages[b]
-		kn, vn := s.HeadDim*PagePositions, s.ValueDim*PagePositions
-		decoded := page.K32 != nil || n >= decodeFrom
 		var k, v []float32
+		var hk, hv []uint16
+		decoded := page.F32 != nil || n >= decodeFrom
 		if decoded {
 			k, v = a.load(s, page, it.kv, PagePositions)
+		} else {
+			hk, hv = headOf(page.F16, s, it.kv)
 		}
 		for i := 0; i < n; {
 			t := it.t0 + i/group
@@ -64,7 +66,7 @@ func (a *attender) runKernels(ks *attendKernels, s AttentionShape, task *Attenti
 			if decoded {
 				attendQueriesTo(a, ks.floats[m-1], s, task, sums, i, b, seen, k, v)
 			} else {
-				attendQueriesTo(a, ks.halves[m-1], s, task, sums, i, b, seen, page.K[it.kv*kn:][:kn], page.V[it.kv*vn:][:vn])
+				attendQueriesTo(a, ks.halves[m-1], s, task, sums, i, b, seen, hk, hv)
 			}
 			i += m
 		}

@@ -8,34 +8,37 @@ const PageSpan = 32
 // Put writes the keys k, (n, KVHeads, HeadDim), and the values v, (n, KVHeads, ValueDim), of n positions of the page from
 // at on. Different positions may be written concurrently.
 func (p *Page) Put(s AttentionShape, at, n int, k, v []float32) {
-	// Dimensions of all heads follow one another in k as well as in the page.
-	dims := s.KVHeads * s.HeadDim
-	if p.K32 != nil {
-		for i := range dims {
+	kd, vd := s.HeadDim, s.ValueDim
+	for h := range s.KVHeads {
+		keys, values := k[h*kd:], v[h*vd:] // of the first position
+		if p.F32 != nil {
+			toK, toV := headOf(p.F32, s, h)
 			for j := range n {
-				p.K32[i*PagePositions+at+j] = k[j*dims+i]
-			}
-		}
-	} else {
-		var halves [64]uint16
-		for j := putKeyVectors(p.K, at, n, k, dims); j < n; j++ {
-			for i := 0; i < dims; i += len(halves) {
-				some := halves[:min(dims-i, len(halves))]
-				encode(some, k[j*dims+i:])
-				for d, h := range some {
-					p.K[(i+d)*PagePositions+at+j] = h
+				for d, x := range keys[j*s.KVHeads*kd:][:kd] {
+					toK[d*PagePositions+at+j] = x
 				}
+				copy(toV[(at+j)*vd:], values[j*s.KVHeads*vd:][:vd])
 			}
+			continue
+		}
+		toK, toV := headOf(p.F16, s, h)
+		putKeys(toK, at, n, keys, kd, s.KVHeads*kd)
+		for j := range n {
+			encode(toV[(at+j)*vd:][:vd], values[j*s.KVHeads*vd:])
 		}
 	}
-	vd := s.ValueDim
-	for j := range n {
-		for h := range s.KVHeads {
-			x, to := v[(j*s.KVHeads+h)*vd:][:vd], (h*PagePositions+at+j)*vd
-			if p.V32 != nil {
-				copy(p.V32[to:], x)
-			} else {
-				encode(p.V[to:to+vd], x)
+}
+
+// putKeys writes the keys of n positions, of so many dimensions each, to a head of a page from position at on. They stand
+// stride floats apart.
+func putKeys(dst []uint16, at, n int, k []float32, dims, stride int) {
+	var halves [64]uint16
+	for j := putKeyVectors(dst, at, n, k, dims, stride); j < n; j++ {
+		for i := 0; i < dims; i += len(halves) {
+			some := halves[:min(dims-i, len(halves))]
+			encode(some, k[j*stride+i:])
+			for d, h := range some {
+				dst[(i+d)*PagePositions+at+j] = h
 			}
 		}
 	}

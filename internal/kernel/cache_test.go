@@ -15,50 +15,40 @@ func TestPut(t *testing.T) {
 	for _, s := range []AttentionShape{{KVHeads: 3, HeadDim: 16, ValueDim: 32}, {KVHeads: 2, HeadDim: 5, ValueDim: 19}} {
 		nk, nv := s.KVHeads*s.HeadDim, s.KVHeads*s.ValueDim
 		for at := range PagePositions {
-			for _, n := range []int{1, 2, 15, 16, 17, 32, 64} {
+			for _, n := range []int{1, 2, 3, 4, 15, 16, 17, 32, 64} {
 				if at+n > PagePositions {
 					continue
 				}
-				before := Page{K: make([]uint16, nk*PagePositions), V: make([]uint16, nv*PagePositions)}
-				for _, h := range [][]uint16{before.K, before.V} {
-					for i := range h {
-						h[i] = uint16(rng.Uint32())
-					}
+				before, wantFloats := make([]uint16, s.keys(s.KVHeads)), make([]float32, s.keys(s.KVHeads))
+				for i := range before {
+					before[i] = uint16(rng.Uint32())
 				}
 				k, v := strangeFloats(rng, n*nk), strangeFloats(rng, n*nv)
-				want := Page{K: slices.Clone(before.K), V: slices.Clone(before.V)}
+				want := slices.Clone(before)
+				set := func(at int, x float32) { want[at], wantFloats[at] = f16.FromFloat32(x), x }
 				for j := range n {
 					for i, x := range k[j*nk : (j+1)*nk] {
-						want.K[i*PagePositions+at+j] = f16.FromFloat32(x)
+						set(s.keys(i/s.HeadDim)+i%s.HeadDim*PagePositions+at+j, x)
 					}
 					for i, x := range v[j*nv : (j+1)*nv] {
-						head, d := i/s.ValueDim, i%s.ValueDim
-						want.V[(head*PagePositions+at+j)*s.ValueDim+d] = f16.FromFloat32(x)
+						set(s.values(i/s.ValueDim)+(at+j)*s.ValueDim+i%s.ValueDim, x)
 					}
 				}
 				check := func() {
 					t.Helper()
-					got := Page{K: slices.Clone(before.K), V: slices.Clone(before.V)}
+					got := Page{F16: slices.Clone(before)}
 					got.Put(s, at, n, k, v)
-					if !slices.Equal(got.K, want.K) || !slices.Equal(got.V, want.V) {
+					if !slices.Equal(got.F16, want) {
 						t.Fatalf("%v: another page after %d positions from %d", s, n, at)
 					}
 				}
 				check()
 				plainly(check)
 
-				floats := Page{K32: make([]float32, nk*PagePositions), V32: make([]float32, nv*PagePositions)}
+				floats := Page{F32: make([]float32, len(before))}
 				floats.Put(s, at, n, k, v)
-				for i, x := range floats.K32 {
-					if j := i%PagePositions - at; j >= 0 && j < n && !sameFloats([]float32{x}, k[j*nk+i/PagePositions:][:1]) {
-						t.Fatalf("%v: key %d is %v", s, i, x)
-					}
-				}
-				for i, x := range floats.V32 {
-					head, j, d := i/s.ValueDim/PagePositions, i/s.ValueDim%PagePositions-at, i%s.ValueDim
-					if j >= 0 && j < n && !sameFloats([]float32{x}, v[j*nv+head*s.ValueDim+d:][:1]) {
-						t.Fatalf("%v: value %d is %v", s, i, x)
-					}
+				if !sameFloats(floats.F32, wantFloats) {
+					t.Fatalf("%v: another page of floats after %d positions from %d", s, n, at)
 				}
 			}
 		}
@@ -86,14 +76,14 @@ func putKernels(t *testing.T) {
 			t.Fatalf("%v: %#x, want %#x", x[i], got[i], want[i])
 		}
 	}
-	if n := putKeyVectors(got, 0, 1, x, 4); n != 1 && kernels >= cpu.AVX512 {
-		t.Errorf("the kernel did %d positions, want 1", n)
+	if n := putKeyVectors(got, 0, 4, x, 4, 4); n != 4 && kernels >= cpu.AVX512 {
+		t.Errorf("the kernel did %d positions, want 4", n)
 	}
 }
 
 func BenchmarkPut(b *testing.B) {
 	s := AttentionShape{KVHeads: 3, HeadDim: 64, ValueDim: 64}
-	p := Page{K: make([]uint16, 192*PagePositions), V: make([]uint16, 192*PagePositions)}
+	p := Page{F16: make([]uint16, s.keys(s.KVHeads))}
 	x := randomFloats(rand.New(rand.NewPCG(1, 1)), 192*PagePositions)
 	b.Run("1", func(b *testing.B) {
 		for b.Loop() {

@@ -89,15 +89,18 @@ func encodeVectors(dst []uint16, x []float32) int {
 
 // putKeyVectors returns the number of positions, which is all or none.
 //
+// fewestGathered is the fewest positions whose keys are worth a gathering instruction for each dimension.
+const fewestGathered = 4
+
 //go:noinline
-func putKeyVectors(dst []uint16, at, n int, k []float32, dims int) int {
+func putKeyVectors(dst []uint16, at, n int, k []float32, dims, stride int) int {
 	const lanes = 16
-	if kernels < cpu.AVX512 || n == 0 || dims == 0 {
+	if kernels < cpu.AVX512 || n < fewestGathered || dims == 0 {
 		return 0
 	}
-	_, _ = dst[(dims-1)*PagePositions+at+n-1], k[n*dims-1]
+	_, _ = dst[(dims-1)*PagePositions+at+n-1], k[(n-1)*stride+dims-1]
 	for j := 0; j < n; j += lanes {
-		putKeysAVX512(&dst[at+j], &k[j*dims], uint16(1)<<min(n-j, lanes)-1, dims)
+		putKeysAVX512(&dst[at+j], &k[j*stride], uint16(1)<<min(n-j, lanes)-1, dims, stride)
 	}
 	return n
 }

@@ -62,15 +62,15 @@ func encodeVectors(dst []uint16, x []float32) int {
 // putKeyVectors returns the number of positions.
 //
 //go:noinline
-func putKeyVectors(dst []uint16, at, n int, k []float32, dims int) int {
+func putKeyVectors(dst []uint16, at, n int, k []float32, dims, stride int) int {
 	const lanes = 4
 	n &^= lanes - 1
 	if kernels != cpu.NEON || n == 0 || dims == 0 || dims%4 != 0 {
 		return 0
 	}
-	_, _ = dst[(dims-1)*PagePositions+at+n-1], k[n*dims-1]
+	_, _ = dst[(dims-1)*PagePositions+at+n-1], k[(n-1)*stride+dims-1]
 	for j := 0; j < n; j += lanes {
-		putKeysNEON(&dst[at+j], &k[j*dims], dims)
+		putKeysNEON(&dst[at+j], &k[j*stride], dims, stride)
 	}
 	return n
 }

@@ -2048,12 +2048,13 @@ loop:
 	SUBS $16, R2, R2; BNE loop
 	RET
 
-// func putKeysNEON(dst *uint16, k *float32, dims int)
-TEXT ·putKeysNEON(SB), NOSPLIT, $0-24
+// func putKeysNEON(dst *uint16, k *float32, dims int, stride int)
+TEXT ·putKeysNEON(SB), NOSPLIT, $0-32
 	MOVD dst+0(FP), R0
 	MOVD k+8(FP), R1
 	MOVD dims+16(FP), R2
-	LSL $2, R2, R3; MOVD R1, R4; ADD R3, R4, R5; ADD R3, R5, R6; ADD R3, R6, R7
+	MOVD stride+24(FP), R8
+	LSL $2, R8, R3; MOVD R1, R4; ADD R3, R4, R5; ADD R3, R5, R6; ADD R3, R6, R7
 
 loop:
 	FMOVQ.P 16(R4), F0; WORD $0x0e216800 /* fcvtn v0.4h, v0.4s */; FMOVQ.P 16(R5), F1; WORD $0x0e216821 /* fcvtn v1.4h, v1.4s */

@@ -104,7 +104,7 @@ func skipAVX512(x *float32, limit float32, n int) (left int)
 //go:noescape
 func encodeHalvesAVX512(dst *uint16, x *float32, n int)
 
-// putKeysAVX512 writes the keys of up to 16 positions to a page, whose rows are dimensions: to each of dims rows of 64 F16, from dst on, one dimension of the positions in lanes. k has dims floats for each position.
+// putKeysAVX512 writes the keys of up to 16 positions to a page, whose rows are dimensions: to each of dims rows of 64 F16, from dst on, one dimension of the positions in lanes. In k they stand stride floats apart.
 //
 //go:noescape
-func putKeysAVX512(dst *uint16, k *float32, lanes uint16, dims int)
+func putKeysAVX512(dst *uint16, k *float32, lanes uint16, dims int, stride int)

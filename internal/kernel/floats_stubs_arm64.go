@@ -64,10 +64,10 @@ func decodeHalvesNEON(dst *float32, x *uint16, n int)
 //go:noescape
 func encodeHalvesNEON(dst *uint16, x *float32, n int)
 
-// putKeysNEON writes the keys of 4 positions to a page, whose rows are dimensions: to each of dims rows of 64 F16, from dst on, one dimension. k has dims floats for each position. dims is a multiple of 4.
+// putKeysNEON writes the keys of 4 positions to a page, whose rows are dimensions: to each of dims rows of 64 F16, from dst on, one dimension. In k they stand stride floats apart. dims is a multiple of 4.
 //
 //go:noescape
-func putKeysNEON(dst *uint16, k *float32, dims int)
+func putKeysNEON(dst *uint16, k *float32, dims int, stride int)
 
 // dotLanesNEON writes the 16 sums of dotFloats. n is a multiple of 16.
 //

@@ -221,28 +221,26 @@ func compareAttention(t *testing.T, rng *rand.Rand, s AttentionShape, position, 
 		p := &task.Pages[b]
 		switch {
 		case how == 0 && f32:
-			p.K32, p.V32 = strangeFloats(rng, len(p.K32)), strangeFloats(rng, len(p.V32))
+			p.F32 = strangeFloats(rng, len(p.F32))
 		case how == 0:
-			f16.EncodeSlice(p.K, strangeFloats(rng, len(p.K)))
-			f16.EncodeSlice(p.V, strangeFloats(rng, len(p.V)))
+			f16.EncodeSlice(p.F16, strangeFloats(rng, len(p.F16)))
 		}
 		// What stands behind the positions in use must not matter.
 		for j := max(0, position+n-b*PagePositions); j < PagePositions; j++ {
 			bad := []uint16{0x7e00, 0x7c00, 0xfc00}[j%3] // NaN and infinities
+			spoil := func(at int) {
+				if f32 {
+					p.F32[at] = f16.ToFloat32(bad)
+				} else {
+					p.F16[at] = bad
+				}
+			}
 			for kv := range s.KVHeads {
 				for d := range s.HeadDim {
-					if at := (kv*s.HeadDim+d)*PagePositions + j; f32 {
-						p.K32[at] = f16.ToFloat32(bad)
-					} else {
-						p.K[at] = bad
-					}
+					spoil(s.keys(kv) + d*PagePositions + j)
 				}
 				for d := range s.ValueDim {
-					if at := (kv*PagePositions+j)*s.ValueDim + d; f32 {
-						p.V32[at] = f16.ToFloat32(bad)
-					} else {
-						p.V[at] = bad
-					}
+					spoil(s.values(kv) + j*s.ValueDim + d)
 				}
 			}
 		}

@@ -110,14 +110,19 @@ func attentionCase(rng *rand.Rand, shape AttentionShape, position, n int, f32 bo
 	var pages []Page
 	for range (position + n + PagePositions - 1) / PagePositions {
 		var p Page
-		k := randomFloats(rng, shape.KVHeads*shape.HeadDim*PagePositions)
-		v := randomFloats(rng, shape.KVHeads*shape.ValueDim*PagePositions)
+		x := make([]float32, shape.keys(shape.KVHeads))
+		kn, vn := shape.HeadDim*PagePositions, shape.ValueDim*PagePositions
+		k, v := randomFloats(rng, shape.KVHeads*kn), randomFloats(rng, shape.KVHeads*vn)
+		for kv := range shape.KVHeads {
+			toK, toV := headOf(x, shape, kv)
+			copy(toK, k[kv*kn:])
+			copy(toV, v[kv*vn:])
+		}
 		if f32 {
-			p.K32, p.V32 = k, v
+			p.F32 = x
 		} else {
-			p.K, p.V = make([]uint16, len(k)), make([]uint16, len(v))
-			f16.EncodeSlice(p.K, k)
-			f16.EncodeSlice(p.V, v)
+			p.F16 = make([]uint16, len(x))
+			f16.EncodeSlice(p.F16, x)
 		}
 		pages = append(pages, p)
 	}
@@ -129,11 +134,11 @@ func attentionCase(rng *rand.Rand, shape AttentionShape, position, n int, f32 bo
 
 // naiveAttention is softmax(q . k) v in float64.
 func naiveAttention(s AttentionShape, task *AttentionTask) []float64 {
-	at := func(f []float32, h []uint16, i int) float64 {
-		if f != nil {
-			return float64(f[i])
+	at := func(p Page, i int) float64 {
+		if p.F32 != nil {
+			return float64(p.F32[i])
 		}
-		return float64(f16.ToFloat32(h[i]))
+		return float64(f16.ToFloat32(p.F16[i]))
 	}
 	out := make([]float64, len(task.Dst))
 	for t := range task.T {
@@ -145,12 +150,12 @@ func naiveAttention(s AttentionShape, task *AttentionTask) []float64 {
 				p, j := task.Pages[pos/PagePositions], pos%PagePositions
 				score := 0.0
 				for d := range s.HeadDim {
-					score += float64(task.Q[(t*s.Heads+head)*s.HeadDim+d]) * at(p.K32, p.K, (kv*s.HeadDim+d)*PagePositions+j)
+					score += float64(task.Q[(t*s.Heads+head)*s.HeadDim+d]) * at(p, s.keys(kv)+d*PagePositions+j)
 				}
 				w := math.Exp(score)
 				sum += w
 				for d := range o {
-					o[d] += w * at(p.V32, p.V, (kv*PagePositions+j)*s.ValueDim+d)
+					o[d] += w * at(p, s.values(kv)+j*s.ValueDim+d)
 				}
 			}
 			for d := range o {

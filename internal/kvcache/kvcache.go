@@ -48,10 +48,11 @@ func (s Shape) Bytes(positions int) int64 {
 	return pages * int64(s.Layers) * s.PageBytes()
 }
 
-// Page is one layer's keys and values for 64 positions. Either the F16 or the float32 slices are set.
+// Page is one layer's keys and values for 64 positions, one of the two: for each head of keys and values its keys, (head
+// dimension, position), and then its values, (position, value dimension).
 type Page struct {
-	K, V     []uint16  // (kv head, head dimension, position) and (kv head, position, value dimension)
-	K32, V32 []float32 // the same
+	F16 []uint16
+	F32 []float32
 }
 
 // page is a Page with the number of sequences that hold it and the budget that it counts for.
@@ -220,10 +221,8 @@ func (c *Cache) sole(p *page) bool {
 }
 
 func (p *page) copyFrom(q *page) {
-	copy(p.K, q.K)
-	copy(p.V, q.V)
-	copy(p.K32, q.K32)
-	copy(p.V32, q.V32)
+	copy(p.F16, q.F16)
+	copy(p.F32, q.F32)
 }
 
 // Pages appends a layer's pages, from position 0, to dst. Those of positions that the last Reserve made room for are the

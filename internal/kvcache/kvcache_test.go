@@ -37,35 +37,39 @@ func put(t *testing.T, s *Sequence, p *plain, layer, position, n int, value floa
 // write sets the keys and values of a position.
 func write(s *Sequence, layer, position int, k, v []float32) {
 	p, at := s.Pages(nil, layer)[position/PagePositions], position%PagePositions
-	for i, x := range k {
-		if p.K32 != nil {
-			p.K32[i*PagePositions+at] = x
+	set := func(to int, x float32) {
+		if p.F32 != nil {
+			p.F32[to] = x
 		} else {
-			p.K[i*PagePositions+at] = f16.FromFloat32(x)
+			p.F16[to] = f16.FromFloat32(x)
 		}
+	}
+	for i, x := range k {
+		set(keyAt(i, at), x)
 	}
 	for i, x := range v {
-		h, d := i/shape.ValueDim, i%shape.ValueDim
-		if to := (h*PagePositions+at)*shape.ValueDim + d; p.V32 != nil {
-			p.V32[to] = x
-		} else {
-			p.V[to] = f16.FromFloat32(x)
-		}
+		set(valueAt(i, at), x)
 	}
+}
+
+// keyAt is where in a page dimension i of all heads' keys is.
+func keyAt(i, position int) int {
+	return i/shape.HeadDim*(shape.HeadDim+shape.ValueDim)*PagePositions + i%shape.HeadDim*PagePositions + position
+}
+
+// valueAt is where in a page dimension i of all heads' values is.
+func valueAt(i, position int) int {
+	return (i/shape.ValueDim*(shape.HeadDim+shape.ValueDim)+shape.HeadDim)*PagePositions +
+		position*shape.ValueDim + i%shape.ValueDim
 }
 
 func check(t *testing.T, s *Sequence, p *plain) {
 	t.Helper()
-	at := func(page Page, k bool, i int) float32 {
-		switch {
-		case page.K32 != nil && k:
-			return page.K32[i]
-		case page.K32 != nil:
-			return page.V32[i]
-		case k:
-			return f16.ToFloat32(page.K[i])
+	at := func(page Page, i int) float32 {
+		if page.F32 != nil {
+			return page.F32[i]
 		}
-		return f16.ToFloat32(page.V[i])
+		return f16.ToFloat32(page.F16[i])
 	}
 	for layer := range p {
 		if s.Len(layer) != len(p[layer]) {
@@ -78,15 +82,13 @@ func check(t *testing.T, s *Sequence, p *plain) {
 		for pos, value := range p[layer] {
 			page := pages[pos/64]
 			for j := range 6 {
-				if got := at(page, true, j*64+pos%64); got != value+float32(j) {
+				if got := at(page, keyAt(j, pos%64)); got != value+float32(j) {
 					t.Fatalf("layer %d, position %d, key %d: %v, want %v", layer, pos, j, got, value+float32(j))
 				}
 			}
-			for h := range 2 {
-				for j := range 5 {
-					if got := at(page, false, (h*64+pos%64)*5+j); got != -value-float32(h*5+j) {
-						t.Fatalf("layer %d, position %d, head %d, value %d: %v", layer, pos, h, j, got)
-					}
+			for j := range 10 {
+				if got := at(page, valueAt(j, pos%64)); got != -value-float32(j) {
+					t.Fatalf("layer %d, position %d, value %d: %v", layer, pos, j, got)
 				}
 			}
 		}
@@ -240,7 +242,7 @@ func TestMemoryIsGivenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range s.Pages(nil, 0) {
-		for _, x := range append(p.K, p.V...) {
+		for _, x := range p.F16 {
 			if x != 0 {
 				t.Fatal("a new page is not empty")
 			}

@@ -35,17 +35,14 @@ func newSlab(shape Shape) (*slab, error) {
 	}
 	s.memory = memory
 	s.cleanup = runtime.AddCleanup(s, free, memory)
-	k := shape.KVHeads * shape.HeadDim * PagePositions
-	v := shape.KVHeads * shape.ValueDim * PagePositions
+	n := shape.KVHeads * (shape.HeadDim + shape.ValueDim) * PagePositions
 	for i := range s.pages {
 		at := unsafe.Pointer(&memory[int64(s.pages-1-i)*size]) // the first page is the last of free, and taken first
 		p := &page{slab: s}
 		if shape.F32 {
-			all := unsafe.Slice((*float32)(at), k+v)
-			p.K32, p.V32 = all[:k:k], all[k:]
+			p.F32 = unsafe.Slice((*float32)(at), n)
 		} else {
-			all := unsafe.Slice((*uint16)(at), k+v)
-			p.K, p.V = all[:k:k], all[k:]
+			p.F16 = unsafe.Slice((*uint16)(at), n)
 		}
 		s.free = append(s.free, p)
 	}
@@ -73,10 +70,8 @@ func (c *Cache) takePage() (*page, error) {
 // putPage takes a page back. c.mu is held.
 func (c *Cache) putPage(p *page) {
 	// The next holder must not see what stood here; a kernel may read a whole page whatever its length.
-	clear(p.K)
-	clear(p.V)
-	clear(p.K32)
-	clear(p.V32)
+	clear(p.F16)
+	clear(p.F32)
 	s := p.slab
 	s.free = append(s.free, p)
 	if len(s.free) == 1 {

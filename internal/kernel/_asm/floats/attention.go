@@ -28,13 +28,20 @@ func (s source) load(p GPVirtual, i int, v Op) {
 	}
 }
 
+// prefetch asks for the lines that 64 elements take, far ahead of p.
+func (s source) prefetch(p GPVirtual) {
+	for line := range s.bytes {
+		PREFETCHT1(Mem{Base: p, Disp: ahead + 64*line})
+	}
+}
+
 // What weights has for each query: the weights of 64 positions. After those of all queries come the factors of a merge,
 // four for the values of former blocks and four for those of this one.
 const weightBytes = 4 * 64
 
-// ahead is how far keys are prefetched, in bytes. While the scores are computed values are prefetched too, as many as
-// there are keys.
-const ahead = 2048
+// ahead is how far keys and values, which follow them, are prefetched, in bytes. On a Zen 4 it makes no difference whether
+// they come to the first-level cache or the second, and from 2048 to 8192 bytes not much.
+const ahead = 4096
 
 // attend writes the attention of several queries over one block of positions.
 func attend(s source, queries int) {
@@ -52,13 +59,8 @@ func attend(s source, queries int) {
 		ADDQ(base, q[i])
 	}
 	k, d := Load(Param("k"), GP64()).(GPVirtual), Load(Param("headDim"), GP64())
-	// With more queries the arithmetic takes longer than the memory.
-	prefetch := queries <= 2
-	var toV GPVirtual // from k
-	if prefetch {
-		toV = Load(Param("v"), GP64()).(GPVirtual)
-		SUBQ(k, toV)
-	}
+	// Blocks in float32 for more queries were made just now.
+	prefetch := queries <= 2 || s.bytes == 2
 	scores := make([][]VecVirtual, queries)
 	for i := range scores {
 		scores[i] = copies(none, 4)
@@ -66,10 +68,7 @@ func attend(s source, queries int) {
 	row, x := vectors(4), ZMM()
 	Label("score")
 	if prefetch {
-		for line := range s.bytes { // of 64 elements
-			PREFETCHT0(Mem{Base: k, Disp: ahead + 64*line})
-			PREFETCHT0(Mem{Base: k, Index: toV, Scale: 1, Disp: 64 * line})
-		}
+		s.prefetch(k)
 	}
 	for j := range row {
 		s.load(k, j, row[j])
@@ -117,7 +116,7 @@ func attend(s source, queries int) {
 	MOVQ(left, rowBytes)
 	SHLQ(Imm(uint64(s.bytes/2)), rowBytes)
 	for _, n := range []int{4, 1} {
-		values(s, n, queries, none, out, v, weights, left.(GPVirtual), between, rowBytes, first)
+		values(s, n, queries, prefetch && n == 4, none, out, v, weights, left.(GPVirtual), between, rowBytes, first)
 	}
 	VZEROUPPER()
 	RET()
@@ -178,7 +177,7 @@ func mergeSums(largest, sum VecVirtual, weights GPVirtual, first Op, queries int
 }
 
 // values adds up weighted values, 16*n dimensions at a time for as long as there are so many.
-func values(s source, n, queries int, none VecVirtual, out, v, weights, left, between, rowBytes GPVirtual, first Op) {
+func values(s source, n, queries int, prefetch bool, none VecVirtual, out, v, weights, left, between, rowBytes GPVirtual, first Op) {
 	Commentf("Values, %d dimensions at a time.", 16*n)
 	label := func(what string) string { return fmt.Sprintf("%s%d", what, 16*n) }
 	Label(label("values"))
@@ -193,6 +192,9 @@ func values(s source, n, queries int, none VecVirtual, out, v, weights, left, be
 	MOVQ(weights, w)
 	row, x := vectors(n), ZMM()
 	Label(label("position"))
+	if prefetch {
+		s.prefetch(p)
+	}
 	for j := range row {
 		s.load(p, j, row[j])
 	}

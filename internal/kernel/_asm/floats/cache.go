@@ -26,16 +26,17 @@ func encodeHalves() {
 }
 
 func putKeys() {
-	text("putKeysAVX512", "func(dst *uint16, k *float32, lanes uint16, dims int)", "writes the keys of up to 16 "+
+	text("putKeysAVX512", "func(dst *uint16, k *float32, lanes uint16, dims, stride int)", "writes the keys of up to 16 "+
 		"positions to a page, whose rows are dimensions: to each of dims rows of 64 F16, from dst on, one dimension of "+
-		"the positions in lanes. k has dims floats for each position.")
+		"the positions in lanes. In k they stand stride floats apart.")
 	dst, k := Load(Param("dst"), GP64()).(GPVirtual), Load(Param("k"), GP64()).(GPVirtual)
 	dims := Load(Param("dims"), GP64()).(GPVirtual)
 	lanes, gathered := K(), K()
 	KMOVW(NewParamAddr("lanes", 16), lanes)
 	Comment("Where the positions' keys are, in floats.")
 	index := ZMM()
-	VPBROADCASTD(dims.As32(), index)
+	stride := Load(Param("stride"), GP64()).(GPVirtual)
+	VPBROADCASTD(stride.As32(), index)
 	VPMULLD(numbers, index, index)
 	zero, v, halves := ZMM(), ZMM(), YMM()
 	VPXORD(zero, zero, zero)

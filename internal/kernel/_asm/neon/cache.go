@@ -23,12 +23,12 @@ func encodeHalves(a *asm) {
 // putKeys turns four positions of dimensions into dimensions of four positions.
 func putKeys(a *asm) {
 	a.function("putKeysNEON", "writes the keys of 4 positions to a page, whose rows are dimensions: to each of dims rows "+
-		"of 64 F16, from dst on, one dimension. k has dims floats for each position. dims is a multiple of 4.", 0, true,
-		param{"dst", "*uint16"}, param{"k", "*float32"}, param{"dims", "int"})
+		"of 64 F16, from dst on, one dimension. In k they stand stride floats apart. dims is a multiple of 4.", 0, true,
+		param{"dst", "*uint16"}, param{"k", "*float32"}, param{"dims", "int"}, param{"stride", "int"})
 	dst, k, dims, bytes := a.arg("dst"), a.arg("k"), a.arg("dims"), a.gp()
 	ks := []gp{a.gp(), a.gp(), a.gp(), a.gp()}
 	v, u := a.vecs(4), a.vecs(2)
-	a.shiftLeft(bytes, dims, 2)
+	a.shiftLeft(bytes, a.arg("stride"), 2)
 	a.follow(ks, k, bytes)
 	a.label("loop")
 	for i := range v {
