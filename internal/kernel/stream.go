@@ -80,7 +80,8 @@ func (q *quantized) stream32(dst []uint32, in *Input, t, size int) {
 	x, sums, d := q.q[t*in.N:(t+1)*in.N], q.sums[t*nb:(t+1)*nb], q.d[t*nb:(t+1)*nb]
 	at := 0
 	for b := range nb {
-		at = streamQuants(dst, x[b*32:b*32+32], at, size)
+		streamQuants(dst[at:], x[b*32:b*32+32], size)
+		at += 8 * size
 		dst[at], dst[at+size], dst[at+2*size] = uint32(-8*sums[b]), uint32(-16*sums[b]), uint32(-128*sums[b])
 		dst[at+3*size] = math.Float32bits(float32(sums[b]))
 		dst[at+4*size] = math.Float32bits(d[b])
@@ -94,7 +95,8 @@ func (q *quantized) stream256(dst []uint32, in *Input, t, size int) {
 	x, sums, d := q.q[t*in.N:(t+1)*in.N], q.sums[t*nb*16:(t+1)*nb*16], q.d[t*nb:(t+1)*nb]
 	at := 0
 	for b := range nb {
-		at = streamQuants(dst, x[b*256:b*256+256], at, size)
+		streamQuants(dst[at:], x[b*256:b*256+256], size)
+		at += 64 * size
 		s := (*[16]int32)(sums[b*16:])
 		var s32 [8]int32
 		for i := range s32 {
@@ -113,14 +115,18 @@ func (q *quantized) stream256(dst []uint32, in *Input, t, size int) {
 	}
 }
 
-// streamQuants writes activations from at on and returns where the next dword goes.
-func streamQuants(dst []uint32, x []int8, at, size int) int {
-	b := unsafe.Slice((*byte)(unsafe.Pointer(&x[0])), len(x))
-	for ; len(b) >= 4; b = b[4:] {
-		dst[at] = le32(b)
-		at += size
+// streamQuants writes activations, dwords of four, to every size-th element of dst.
+func streamQuants(dst []uint32, x []int8, size int) {
+	from := unsafe.Slice((*uint32)(unsafe.Pointer(&x[0])), len(x)/4) // kernels for strips are for little-endian processors
+	if size == 1 {
+		copy(dst, from)
+		return
 	}
-	return at
+	dst = dst[: (len(from)-1)*size+1 : len(dst)] // the only check
+	to := unsafe.Pointer(&dst[0])
+	for i, v := range from {
+		*(*uint32)(unsafe.Add(to, 4*i*size)) = v
+	}
 }
 
 // pair is two int16 in a dword.
