@@ -13,6 +13,11 @@ import (
 // distance is how far ahead of their use weights are prefetched, in bytes: as for AVX-512.
 const distance = 3072
 
+// K-quants, which take longer between two prefetches, are prefetched from near, and from far to the second-level cache: on a
+// Zen 4, AVX2 forced, one token of Q4_K_M then is 1.46 times as fast at one thread and 1.20 at two, and eight 1.06 times. From
+// distance and 9216 it is 1.32, 1.14 and 1.03 times. Blocks of 32 lose 2 to 12% with any of it.
+const near, far = 2048, 12288
+
 // registers is the number of vector registers. avo knows of 32 and takes the first that are free; a test sees to it that
 // these are enough.
 const registers = 16
@@ -175,7 +180,13 @@ func (k *kernel) at2(offset, h int) Mem { return Mem{Base: k.small, Disp: offset
 // prefetch asks for n cache lines from line on.
 func (k *kernel) prefetch(line, n int) {
 	for i := range n {
-		PREFETCHT0(Mem{Base: k.ahead, Disp: 64 * (line + i)})
+		at := 64*(line+i) - distance
+		if k.block == 32 {
+			PREFETCHT0(Mem{Base: k.ahead, Disp: at + distance})
+			continue
+		}
+		PREFETCHT0(Mem{Base: k.ahead, Disp: at + near})
+		PREFETCHT1(Mem{Base: k.ahead, Disp: at + far})
 	}
 }
 
