@@ -89,13 +89,13 @@ func encodeVectors(dst []uint16, x []float32) int {
 
 // putKeyVectors returns the number of positions, which is all or none.
 //
-// fewestGathered is the fewest positions whose keys are worth a gathering instruction for each dimension.
-const fewestGathered = 4
-
 //go:noinline
 func putKeyVectors(dst []uint16, at, n int, k []float32, dims, stride int) int {
-	const lanes = 16
-	if kernels < cpu.AVX512 || n < fewestGathered || dims == 0 {
+	const (
+		lanes  = 16
+		fewest = 4 // positions that are worth a gathering instruction for each dimension
+	)
+	if kernels < cpu.AVX512 || n < fewest || dims == 0 {
 		return 0
 	}
 	_, _ = dst[(dims-1)*PagePositions+at+n-1], k[(n-1)*stride+dims-1]

@@ -35,14 +35,13 @@ func newSlab(shape Shape) (*slab, error) {
 	}
 	s.memory = memory
 	s.cleanup = runtime.AddCleanup(s, free, memory)
-	n := shape.KVHeads * (shape.HeadDim + shape.ValueDim) * PagePositions
 	for i := range s.pages {
 		at := unsafe.Pointer(&memory[int64(s.pages-1-i)*size]) // the first page is the last of free, and taken first
 		p := &page{slab: s}
 		if shape.F32 {
-			p.F32 = unsafe.Slice((*float32)(at), n)
+			p.F32 = unsafe.Slice((*float32)(at), size/4)
 		} else {
-			p.F16 = unsafe.Slice((*uint16)(at), n)
+			p.F16 = unsafe.Slice((*uint16)(at), size/2)
 		}
 		s.free = append(s.free, p)
 	}

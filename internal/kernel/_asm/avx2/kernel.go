@@ -180,13 +180,13 @@ func (k *kernel) at2(offset, h int) Mem { return Mem{Base: k.small, Disp: offset
 // prefetch asks for n cache lines from line on.
 func (k *kernel) prefetch(line, n int) {
 	for i := range n {
-		at := 64*(line+i) - distance
+		next := Mem{Base: k.ahead, Disp: 64 * (line + i)} // distance ahead
 		if k.block == 32 {
-			PREFETCHT0(Mem{Base: k.ahead, Disp: at + distance})
+			PREFETCHT0(next)
 			continue
 		}
-		PREFETCHT0(Mem{Base: k.ahead, Disp: at + near})
-		PREFETCHT1(Mem{Base: k.ahead, Disp: at + far})
+		PREFETCHT0(next.Offset(near - distance))
+		PREFETCHT1(next.Offset(far - distance))
 	}
 }
 
