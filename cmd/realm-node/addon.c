@@ -29,6 +29,7 @@ struct realm_env {
 struct realm_operation {
 	realm_env *env;
 	uintptr_t number;
+	realm_credit credit;
 	napi_ref callback;
 	size_t buffers;
 	napi_ref buffer[MAX_ARGS];
@@ -253,7 +254,7 @@ static void free_operation(realm_operation *op) {
 }
 
 // start(name, callback, ...args) begins an operation and returns its number. callback(error, value, last) is called for
-// everything that Go posts.
+// everything that Go posts. It may return how many chunks were taken that it has not told of.
 static napi_value start(napi_env napi, napi_callback_info info) {
 	realm_env *env;
 	size_t n = MAX_ARGS;
@@ -301,7 +302,7 @@ static napi_value start(napi_env napi, napi_callback_info info) {
 	if (env->pending++ == 0) {
 		napi_ref_threadsafe_function(napi, env->wake);
 	}
-	op->number = realmStart(env->number, env, op, args, (int)n);
+	op->number = realmStart(env->number, env, op, &op->credit, args, (int)n);
 	free_args(args, n);
 	TRY(napi, napi_create_double(napi, (double)op->number, &result), NULL);
 	return result;
@@ -319,6 +320,18 @@ void realm_post(realm_env *env, realm_operation *op, realm_value value, bool las
 	}
 }
 
+// credit tells Go what a callback returned. Go is called only where it waits.
+static void credit(napi_env napi, realm_operation *op, napi_value returned) {
+	double chunks;
+	if (napi_get_value_double(napi, returned, &chunks) != napi_ok || !(chunks >= 1 && chunks <= INT32_MAX)) {
+		return;
+	}
+	__atomic_fetch_add(&op->credit.taken, (int64_t)chunks, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&op->credit.waits, __ATOMIC_SEQ_CST) != 0) {
+		realmTaken(op->env->number, op->number);
+	}
+}
+
 // deliver calls an operation's callback. Where the environment is gone, napi is NULL and what is left is freed with it.
 static void deliver(napi_env napi, napi_value unused, void *context, void *data) {
 	(void)unused;
@@ -330,12 +343,14 @@ static void deliver(napi_env napi, napi_value unused, void *context, void *data)
 		return;
 	}
 	bool is_error = false;
-	napi_value args[3], callback, value = make_value(env, &e->value, &is_error);
+	napi_value args[3], callback, returned, value = make_value(env, &e->value, &is_error);
 	if (value != NULL && napi_get_reference_value(napi, e->op->callback, &callback) == napi_ok) {
 		args[0] = is_error ? value : undefined(napi);
 		args[1] = is_error ? undefined(napi) : value;
 		napi_get_boolean(napi, e->last, &args[2]);
-		napi_call_function(napi, undefined(napi), callback, 3, args, NULL);
+		if (napi_call_function(napi, undefined(napi), callback, 3, args, &returned) == napi_ok) {
+			credit(napi, e->op, returned);
+		}
 	}
 	if (e->last) {
 		free_operation(e->op);

@@ -32,6 +32,13 @@ typedef struct realm_env realm_env;
 // realm_operation is a call that goes on after it returned to JavaScript.
 typedef struct realm_operation realm_operation;
 
+// realm_credit is how far the receiver of an operation's chunks is. Both sides change it, atomically. Go has it as a Credit of
+// package bridge, whose comments say what is expected of either.
+typedef struct {
+	int64_t taken; // chunks
+	int32_t waits; // not 0: realmTaken is to be called once taken has changed
+} realm_credit;
+
 // realm_post hands a value to the callback of an operation, from any thread, and takes value.data over. With last set
 // the operation is over: nothing may be posted to it any more. It may be called until Go's realmEnvClose has returned.
 void realm_post(realm_env *env, realm_operation *op, realm_value value, bool last);

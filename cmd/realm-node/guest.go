@@ -218,6 +218,7 @@ func answer(c *call) (any, error) {
 	if err := c.Together(1); err != nil {
 		return nil, err
 	}
+	defer bridge.Spare()()
 	r.op = c.Op
 	close(r.ready)
 	select {

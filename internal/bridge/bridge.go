@@ -38,17 +38,41 @@ func Functions() []Function {
 	}, named()...)
 }
 
+// threads is how many threads of arithmetic there are: all processors that Go had at first.
+var threads = sync.OnceValue(func() int { return runtime.GOMAXPROCS(0) })
+
 // Models is the store that all environments of the process share.
-//
-// Go gets more processors than there are threads of arithmetic: a thread of JavaScript that calls, and who writes to a pipe,
-// would have to wait for one otherwise, and Go's monitor, which takes the processor of a call that has returned if nobody
-// else has one to spare, would look for that every 70 microseconds.
 var Models = sync.OnceValue(func() *realm.Store {
-	const spare = 2
-	threads := runtime.GOMAXPROCS(0)
-	runtime.GOMAXPROCS(threads + spare)
-	return realm.NewStore(realm.StoreOptions{Model: realm.Options{Threads: threads}})
+	return realm.NewStore(realm.StoreOptions{Model: realm.Options{Threads: threads()}})
 })
+
+// Spare has Go run more processors than there are threads of arithmetic, until the function that it returns is called. A
+// thread of JavaScript that computes by calls has one of them from its first call on, and Go's monitor looks every 70
+// microseconds for those to take back that others wait for. Who streams only does better without: a goroutine that has
+// computed for 10 milliseconds changes threads where there is a processor to spare, which costs 1%.
+func Spare() (release func()) {
+	spare.add(1)
+	return func() { spare.add(-1) }
+}
+
+var spare spares
+
+type spares struct {
+	sync.Mutex
+	users int
+}
+
+func (s *spares) add(n int) {
+	const processors = 2
+	s.Lock()
+	defer s.Unlock()
+	switch s.users += n; {
+	case s.users == 0:
+		runtime.GOMAXPROCS(threads())
+	case s.users == n: // the first
+		runtime.GOMAXPROCS(threads() + processors)
+	}
+}
 
 // Environment is a JavaScript environment, the main thread's or a worker's: what it has begun and made, which ends with it.
 type Environment struct {

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,9 +11,9 @@ const (
 	// window is how many chunks of a stream may be under way to JavaScript: one more waits until some are acknowledged.
 	window = 64
 	// pace is the least time between two deliveries of a stream's chunks. Each takes the event loop's thread a processor
-	// that computes the next token otherwise, so those of a fast model come a few at a time. It is half of what a screen
-	// shows as one frame.
-	pace = 8 * time.Millisecond
+	// that computes the next token otherwise, some 150 microseconds at a time, so those of a fast model come a few at a
+	// time. It is what a screen shows as one frame.
+	pace = 16 * time.Millisecond
 	// stall is how long a chunk is held where no other comes to take it along.
 	stall = 2 * pace
 )
@@ -22,7 +23,9 @@ type Operation struct {
 	Context context.Context
 
 	cancel context.CancelFunc
-	credit chan struct{} // holds an element for each chunk that is under way
+	posted atomic.Int64 // chunks
+	credit *Credit
+	room   chan struct{} // capacity 1: chunks were taken while Credit.Waits was set
 
 	together bool // chunks may come all at once
 
@@ -34,10 +37,20 @@ type Operation struct {
 	over      bool
 }
 
+// Credit is what the two sides of an operation know of one another. It may lie in memory that is not Go's, so that a thread
+// of JavaScript need not enter Go to say that it has taken chunks: Go would have to find it a processor.
+type Credit struct {
+	Taken atomic.Int64 // chunks
+	Waits atomic.Int32 // not 0: more have to be taken before others come. Who changes Taken then calls Environment.Acknowledge
+}
+
 // Start runs f on a goroutine of its own and returns the operation's number. post is given what f posts, in lists, and, at
-// last, what it returns; it must not wait long.
-func (e *Environment) Start(f func(*Operation) (any, error), post func(result any, last bool)) uintptr {
-	op := &Operation{credit: make(chan struct{}, window), post: post}
+// last, what it returns; it must not wait long. credit may be nil; otherwise it has to stay until the last post.
+func (e *Environment) Start(f func(*Operation) (any, error), post func(result any, last bool), credit *Credit) uintptr {
+	if credit == nil {
+		credit = new(Credit)
+	}
+	op := &Operation{credit: credit, room: make(chan struct{}, 1), post: post}
 	op.Context, op.cancel = context.WithCancel(e.Context)
 	number := e.operations.Add(op)
 	e.work.Go(func() {
@@ -55,18 +68,10 @@ func (e *Environment) Start(f func(*Operation) (any, error), post func(result an
 // Post hands a chunk to the operation's callback, perhaps with those that come next. It waits while too many are under way,
 // and fails when ctx, or the operation's own context, has ended.
 func (op *Operation) Post(ctx context.Context, chunk any) error {
-	select {
-	case op.credit <- struct{}{}:
-	default:
-		op.Flush() // or nobody could take what this waits for
-		select {
-		case op.credit <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-op.Context.Done():
-			return op.Context.Err()
-		}
+	if err := op.wait(ctx); err != nil {
+		return err
 	}
+	op.posted.Add(1)
 	op.mu.Lock()
 	defer op.mu.Unlock()
 	op.held = append(op.held, chunk)
@@ -126,27 +131,40 @@ func (op *Operation) end(result any) {
 	op.post(result, true)
 }
 
+// full reports whether no more chunks may be under way.
+func (op *Operation) full() bool { return op.posted.Load()-op.credit.Taken.Load() >= window }
+
+// wait returns when a chunk can be posted, or with the error of a context that has ended. Only who posts may wait.
+func (op *Operation) wait(ctx context.Context) error {
+	if !op.full() {
+		return nil
+	}
+	op.Flush() // or nobody could take what this waits for
+	for {
+		op.credit.Waits.Store(1)
+		if !op.full() {
+			op.credit.Waits.Store(0)
+			return nil
+		}
+		select {
+		case <-op.room:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-op.Context.Done():
+			return op.Context.Err()
+		}
+	}
+}
+
 // Room waits, for no longer than patience, until a chunk can be posted without waiting: then, or where ctx has ended, it
 // returns true. Only who posts may ask.
 func (op *Operation) Room(ctx context.Context, patience time.Duration) bool {
-	select {
-	case op.credit <- struct{}{}:
-		<-op.credit
+	if !op.full() {
 		return true
-	default:
-		op.Flush()
 	}
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case op.credit <- struct{}{}:
-		<-op.credit
-		return true
-	case <-ctx.Done():
-		return true
-	case <-timer.C:
-		return false
-	}
+	brief, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return op.wait(brief) == nil || ctx.Err() != nil
 }
 
 // acknowledge(operation, n) says that n chunks of an operation were taken, so that as many more may come.
@@ -169,11 +187,17 @@ func acknowledge(c *Call) (any, error) {
 // nothing.
 func (e *Environment) Acknowledge(number uintptr, n int) bool {
 	op := e.operations.Find(number)
-	for ; op != nil && n > 0; n-- {
+	if op == nil {
+		return true
+	}
+	if op.credit.Taken.Load()+int64(n) > op.posted.Load() {
+		return false
+	}
+	op.credit.Taken.Add(int64(n))
+	if op.credit.Waits.Swap(0) != 0 {
 		select {
-		case <-op.credit:
+		case op.room <- struct{}{}:
 		default:
-			return false
 		}
 	}
 	return true

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -38,7 +39,7 @@ func run(t *testing.T, f func(*Operation, *deliveries) (any, error)) *deliveries
 	t.Helper()
 	d := &deliveries{ended: make(chan struct{})}
 	e := NewEnvironment()
-	e.Start(func(op *Operation) (any, error) { return f(op, d) }, d.post)
+	e.Start(func(op *Operation) (any, error) { return f(op, d) }, d.post, nil)
 	select {
 	case <-d.ended:
 	case <-time.After(10 * time.Second):
@@ -141,12 +142,110 @@ func TestTogether(t *testing.T) {
 		if d.count() != 1 {
 			t.Error("nobody was told that there is no room")
 		}
-		for range window {
-			<-op.credit // acknowledged
-		}
+		op.credit.Taken.Add(window)
 		return nil, op.Post(op.Context, window)
 	})
 	if len(d.lists) != 2 || len(d.lists[0]) != window || len(d.lists[1]) != 1 {
 		t.Errorf("came in %d lists", len(d.lists))
+	}
+}
+
+// TestCredit lets chunks come as others are taken, whether that is told by a call or in memory that both sides have.
+func TestCredit(t *testing.T) {
+	const n = 10 * window
+	for name, told := range map[string]bool{"by a call": true, "in memory": false} {
+		t.Run(name, func(t *testing.T) {
+			e := NewEnvironment()
+			defer e.Close()
+			credit := new(Credit)
+			came, ended := make(chan int, n), make(chan any, 1)
+			number := e.Start(func(op *Operation) (any, error) {
+				for i := range n {
+					if err := op.Post(op.Context, i); err != nil {
+						return nil, err
+					}
+					if underWay := int64(i+1) - credit.Taken.Load(); underWay > window {
+						t.Errorf("%d chunks are under way", underWay)
+					}
+				}
+				return "end", nil
+			}, func(result any, last bool) {
+				if last {
+					ended <- result
+					return
+				}
+				for _, chunk := range result.([]any) {
+					came <- chunk.(int)
+				}
+			}, credit)
+			if e.Acknowledge(number, n) {
+				t.Error("more chunks were taken than can have come")
+			}
+			for want := range n {
+				select {
+				case chunk := <-came:
+					if chunk != want {
+						t.Fatalf("chunk %d came for %d", chunk, want)
+					}
+				case <-time.After(10 * time.Second):
+					t.Fatalf("chunk %d does not come", want)
+				}
+				switch {
+				case told:
+					e.Acknowledge(number, 1)
+				default:
+					credit.Taken.Add(1)
+					if credit.Waits.Load() != 0 {
+						e.Acknowledge(number, 0)
+					}
+				}
+			}
+			if result := <-ended; result != "end" {
+				t.Errorf("it ended with %v", result)
+			}
+		})
+	}
+}
+
+// TestRoom is reported when there is some, and where there is none after a while that there is not.
+func TestRoom(t *testing.T) {
+	run(t, func(op *Operation, _ *deliveries) (any, error) {
+		for i := range window {
+			if !op.Room(op.Context, time.Hour) {
+				t.Errorf("no room for chunk %d", i)
+			}
+			if err := op.Post(op.Context, i); err != nil {
+				return nil, err
+			}
+		}
+		if op.Room(op.Context, 5*time.Millisecond) {
+			t.Error("room for too many chunks")
+		}
+		over, cancel := context.WithCancel(op.Context)
+		cancel()
+		if !op.Room(over, time.Hour) {
+			t.Error("who has left waits for room")
+		}
+		op.credit.Taken.Add(1)
+		if !op.Room(op.Context, 0) {
+			t.Error("no room where a chunk was taken")
+		}
+		return nil, nil
+	})
+}
+
+// TestSpare has processors to spare while anybody wants them.
+func TestSpare(t *testing.T) {
+	before := runtime.GOMAXPROCS(0)
+	first := Spare()
+	with := runtime.GOMAXPROCS(0)
+	second := Spare()
+	first()
+	if still := runtime.GOMAXPROCS(0); with <= before || still != with {
+		t.Errorf("%d processors, %d for one who wants more, and %d for another", before, with, still)
+	}
+	second()
+	if after := runtime.GOMAXPROCS(0); after != before {
+		t.Errorf("%d processors, and %d afterwards", before, after)
 	}
 }

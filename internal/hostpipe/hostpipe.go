@@ -103,6 +103,7 @@ func function(name string) func(*call) (any, error) {
 
 // serve answers frames until there are no more.
 func (c *connection) serve(in io.Reader) error {
+	defer bridge.Spare()() // threads that write to pipes would wait for processors
 	if err := c.send(kindHello, 0, hello{version}); err != nil {
 		return err
 	}
@@ -187,7 +188,7 @@ func (c *connection) start(f frame) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.operations[f.id] = c.env.Start(run, post)
+	c.operations[f.id] = c.env.Start(run, post, nil)
 }
 
 func (c *connection) send(kind, id uint32, head any, body ...[]byte) error {

@@ -14,7 +14,6 @@ import (
 type Pool struct {
 	threads int
 	crowded bool       // more of them than Go has processors
-	yields  bool       // no processor is left for other goroutines while all threads compute
 	mu      sync.Mutex // held for a Run, and by Close
 	closed  bool
 
@@ -89,7 +88,7 @@ func NewPool(threads int) *Pool {
 	}
 	processors := runtime.GOMAXPROCS(0)
 	p := &Pool{
-		threads: threads, crowded: threads > processors, yields: threads >= processors,
+		threads: threads, crowded: threads > processors,
 		sleep: make([]sleeper, threads-1), finished: make(chan struct{}, 1),
 	}
 	for i := range p.sleep {
@@ -210,11 +209,15 @@ func (p *Pool) wait() {
 			p.caller.leave()
 			<-p.finished // by this Run's last item, or by that of the one before it, late
 		}
-		if p.yields {
+		if p.yields() {
 			runtime.Gosched()
 		}
 	}
 }
+
+// yields reports whether no processor is left for other goroutines while all threads compute. A program may change how many
+// Go has.
+func (p *Pool) yields() bool { return p.threads >= runtime.GOMAXPROCS(0) }
 
 func (p *Pool) anyLeft() bool {
 	first, end := untaken(p.left.Load())
@@ -259,7 +262,7 @@ func (p *Pool) find(s *sleeper) bool {
 		switch {
 		case waited > spin:
 			return false
-		case p.yields:
+		case p.yields():
 			s.seat.leave()
 			runtime.Gosched()
 		case waited > brief:

@@ -69,8 +69,11 @@ export interface GuestNames {
   globals: string
 }
 
-/** Called with chunks, a list at a time, and at the end with the result or an error. */
-export type OperationCallback = (error: unknown, value: unknown, last: boolean) => void
+/**
+ * Called with chunks, a list at a time, and at the end with the result or an error. It may return how many chunks were taken
+ * that it has not told of, as acknowledge does, but at no cost.
+ */
+export type OperationCallback = (error: unknown, value: unknown, last: boolean) => number | undefined
 
 /** The shape and the sizes of a model. */
 export interface ModelInfo {

@@ -29,12 +29,13 @@ export function run<Result>(
             thrown = { error }
             cancel()
           }
-          return
+          return undefined
         }
         signal?.removeEventListener('abort', cancel)
         if (thrown !== undefined) reject(thrown.error)
         else if (error === undefined) resolve(value as Result)
         else reject(signal?.aborted ? aborted(signal) : toRealmError(error))
+        return undefined
       },
       ...args,
     )
@@ -42,8 +43,12 @@ export function run<Result>(
   })
 }
 
-/** How many chunks are taken before the backend is told so: well below the 64 that it lets be under way. */
-const acknowledged = 16
+/**
+ * How many chunks are taken before the backend is told so, by the next one that comes; and how many may be under way, as far
+ * as the backend knows, before it is told by a call, since it lets no more than 64 be.
+ */
+const batch = 16
+const many = 32
 
 /**
  * The chunks of an operation as an async iterator, whose return value is the operation's result. The backend waits while
@@ -55,7 +60,8 @@ export class Stream<Chunk, Result> implements AsyncGenerator<Chunk, Result, void
   readonly #operation: number
   readonly #signal: AbortSignal | undefined
   #chunks: Chunk[] = []
-  #taken = 0 // chunks that the addon does not know of yet to be taken
+  #taken = 0 // chunks that the backend does not know of yet to be taken
+  #underWay = 0 // chunks that came, but for those that it knows of
   #end: { result: Result } | { error: unknown } | undefined
   #left = false // by return or throw
   #wake: () => void = () => {}
@@ -75,7 +81,11 @@ export class Stream<Chunk, Result> implements AsyncGenerator<Chunk, Result, void
       name,
       (error, value, last) => {
         if (!last) {
-          for (const each of value as unknown[]) if (!aside?.(each)) this.#chunks.push(each as Chunk)
+          for (const each of value as unknown[]) {
+            if (aside?.(each)) continue
+            this.#chunks.push(each as Chunk)
+            this.#underWay++
+          }
         } else {
           this.#end = error === undefined ? { result: value as Result } : { error }
           signal?.removeEventListener('abort', this.#cancel)
@@ -83,10 +93,20 @@ export class Stream<Chunk, Result> implements AsyncGenerator<Chunk, Result, void
         const wake = this.#wake
         this.#wake = () => {}
         wake()
+        return this.#tell()
       },
       ...args,
     )
     signal?.addEventListener('abort', this.#cancel, { once: true })
+  }
+
+  /** How many chunks the backend is to be told of as taken, if there are enough. */
+  #tell(): number | undefined {
+    if (this.#taken < batch) return undefined
+    const taken = this.#taken
+    this.#taken = 0
+    this.#underWay -= taken
+    return taken
   }
 
   readonly #cancel = () => this.#backend.cancel(this.#operation)
@@ -100,10 +120,11 @@ export class Stream<Chunk, Result> implements AsyncGenerator<Chunk, Result, void
       }
       const chunk = this.#chunks.shift()
       if (chunk !== undefined) {
-        // A call for every chunk would be a thread's that Go has to find a processor for, while all compute the next token.
-        if (++this.#taken === acknowledged) {
-          this.#backend.acknowledge(this.#operation, this.#taken)
-          this.#taken = 0
+        this.#taken++
+        // A call into Go is one of a thread that Go has to find a processor for, while all compute the next token.
+        if (this.#underWay >= many) {
+          const taken = this.#tell()
+          if (taken !== undefined) this.#backend.acknowledge(this.#operation, taken)
         }
         return { done: false, value: chunk }
       }

@@ -35,7 +35,8 @@ const ofSessions = new Set(['closeSession', 'embedTokens', 'forwardLayer', 'comp
 type Outcome = { value: unknown; host: number } | { error: unknown }
 
 interface Operation {
-  take: (outcome: Outcome, last: boolean) => void
+  /** May return how many chunks were taken, as an OperationCallback does. */
+  take: (outcome: Outcome, last: boolean) => number | undefined
   /** Where the result's body goes. */
   into: Uint8Array | undefined
 }
@@ -121,8 +122,8 @@ export class ProcessBackend implements Backend {
   /** start for what only the host of a number has. With another one it fails with `REALM_HOST_DIED`. 0 is any. */
   startOn(host: number, name: string, callback: OperationCallback, ...args: unknown[]): number {
     return this.#begin(host, name, args, (outcome, last) => {
-      if ('error' in outcome) callback(outcome.error, undefined, last)
-      else callback(undefined, outcome.value, last)
+      if ('error' in outcome) return callback(outcome.error, undefined, last)
+      return callback(undefined, outcome.value, last)
     })
   }
 
@@ -143,6 +144,7 @@ export class ProcessBackend implements Backend {
     let outcome: Outcome | undefined
     const id = this.#begin(0, name, args, (what) => {
       outcome = what
+      return undefined
     })
     while (outcome === undefined) {
       const seen = Atomics.load(this.#signal, 0)
@@ -211,7 +213,8 @@ export class ProcessBackend implements Backend {
       if (this.#operations.size === 0) this.#port.unref()
       if (kind === 'result' && body !== undefined) operation.into?.set(new Uint8Array(body))
     }
-    operation.take(kind === 'error' ? { error: value } : { value, host }, kind !== 'chunk')
+    const taken = operation.take(kind === 'error' ? { error: value } : { value, host }, kind !== 'chunk')
+    if (taken !== undefined) this.acknowledge(id, taken)
   }
 }
 
