@@ -49,3 +49,17 @@ func detect() sets {
 	can[AMX] = can[AVX512] && has(d7, amxTile|amxInt8) && has(saved, stateAMX)
 	return can
 }
+
+// ReadsAhead reports whether the processor, reading memory from one line to the next, brings what follows from there sooner by
+// itself than when it is told what follows. Zen 4 does: one thread reads a sixth more of Q4_K, and a quarter more of Q4_1.
+// Sapphire Rapids and Zen 5 read more when they are told.
+func ReadsAhead() bool {
+	_, b, c, d := cpuid(0, 0)
+	amd := b == 0x68747541 && d == 0x69746e65 && c == 0x444d4163 // AuthenticAMD
+	signature, _, _, _ := cpuid(1, 0)
+	family := signature >> 8 & 0xf
+	if family == 0xf {
+		family += signature >> 20 & 0xff
+	}
+	return amd && family == 0x19 && available()[AVX512] // the family is Zen 3's too
+}

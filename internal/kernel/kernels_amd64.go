@@ -11,6 +11,10 @@ import (
 //go:generate go run -C _asm ./avx2 -out ../avx2_amd64.s -stubs ../avx2_stubs_amd64.go -pkg kernel
 //go:generate go run -C _asm ./join ../avx512_amd64.s ../avx2_amd64.s
 
+// sequential is what kernels for one token look at that read weights from the first line to the last: whether they leave it
+// to the processor to bring them from memory.
+var sequential = cpu.ReadsAhead()
+
 // stripKernelsOf returns the kernels for a dtype, or nil.
 func stripKernelsOf(set cpu.Set, t quant.DType) *stripKernels {
 	switch {

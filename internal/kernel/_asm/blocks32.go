@@ -48,6 +48,7 @@ var (
 // block32 multiplies a dtype with blocks of 32.
 func block32(f legacy, tokens int) {
 	k := begin(f.name+"Q80", tokens)
+	k.inOrder = tokens == 1 && f.name == q4_1.name
 	k.sums = vectors(tokens)
 	var consts []VecVirtual
 	for _, dword := range f.constants {

@@ -73,9 +73,15 @@ func dotFloat(f float, tokens int) {
 	}
 	ws, v := vectors(floatRows), ZMM()
 
+	ahead := GP64() // rows are in one piece: those of the next call follow
+	LEAQ(Mem{Base: w, Index: rowBytes, Scale: floatRows}, ahead)
+
 	SUBQ(Imm(16), n)
 	JLT(LabelRef("tail"))
 	Label("loop")
+	for l := range floatRows * f.bytes / 4 {
+		PREFETCHT1(Mem{Base: ahead, Disp: 64 * l})
+	}
 	for r := range ws {
 		f.load(nth(w, rowBytes, w3, r), ws[r], nil)
 	}
@@ -86,6 +92,7 @@ func dotFloat(f float, tokens int) {
 		}
 	}
 	ADDQ(I32(int32(16*f.bytes)), w)
+	ADDQ(I32(int32(16*floatRows*f.bytes)), ahead)
 	ADDQ(Imm(64), x)
 	SUBQ(Imm(16), n)
 	JGE(LabelRef("loop"))

@@ -292,6 +292,7 @@ func block256(f kquant, tokens int) {
 func q4K(tokens int) {
 	const d, dmin, size = 2240, 2272, 2304
 	k := begin("Q4KQ8K", tokens)
+	k.inOrder = tokens == 1
 	k.park = parked
 	if tokens <= 8 {
 		k.sums = vectors(tokens)

@@ -63,12 +63,17 @@ func dotFloat(f float, tokens int) {
 	}
 	p := GP64() // the rows' next weights
 	MOVQ(w, p)
+	ahead := GP64() // rows are in one piece: those of the next call follow
+	LEAQ(Mem{Base: w, Index: rowBytes, Scale: 4}, ahead)
 	sums := make([]VecVirtual, 8) // two for each row and token
 	for i := range sums {
 		sums[i] = YMM()
 		VXORPS(sums[i], sums[i], sums[i])
 	}
 	Label("loop")
+	for at := 0; at < rows*16*f.bytes; at += 64 {
+		PREFETCHT1(Mem{Base: ahead, Disp: at})
+	}
 	for h := range 2 {
 		v := YMM()
 		if rows == 1 {
@@ -87,6 +92,7 @@ func dotFloat(f float, tokens int) {
 		}
 	}
 	ADDQ(Imm(uint64(16*f.bytes)), p)
+	ADDQ(U32(uint32(rows*16*f.bytes)), ahead)
 	ADDQ(Imm(64), x)
 	SUBQ(Imm(16), n)
 	JNZ(LabelRef("loop"))
