@@ -308,6 +308,15 @@ static napi_value start(napi_env napi, napi_callback_info info) {
 	return result;
 }
 
+// drop frees an event whose environment is gone, and its references with it.
+static void drop(struct event *e) {
+	if (e->last) {
+		free(e->op);
+	}
+	free(e->value.data);
+	free(e);
+}
+
 void realm_post(realm_env *env, realm_operation *op, realm_value value, bool last) {
 	struct event *e = malloc(sizeof *e);
 	if (e == NULL) {
@@ -315,8 +324,7 @@ void realm_post(realm_env *env, realm_operation *op, realm_value value, bool las
 	}
 	*e = (struct event){op, value, last};
 	if (napi_call_threadsafe_function(env->wake, e, napi_tsfn_nonblocking) != napi_ok) {
-		free(value.data);
-		free(e);
+		drop(e);
 	}
 }
 
@@ -332,14 +340,13 @@ static void credit(napi_env napi, realm_operation *op, napi_value returned) {
 	}
 }
 
-// deliver calls an operation's callback. Where the environment is gone, napi is NULL and what is left is freed with it.
+// deliver calls an operation's callback. napi is NULL where the environment is gone.
 static void deliver(napi_env napi, napi_value unused, void *context, void *data) {
 	(void)unused;
 	realm_env *env = context;
 	struct event *e = data;
 	if (napi == NULL) {
-		free(e->value.data);
-		free(e);
+		drop(e);
 		return;
 	}
 	bool is_error = false;
