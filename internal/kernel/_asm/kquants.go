@@ -51,7 +51,7 @@ var (
 		v, u := ZMM(), ZMM()
 		for i := range 4 {
 			VPANDD(k.vector(1024+64*i), nibble, v)
-			k.scale4(v, u, 4*i)
+			k.scale4(v, u, 4*i, nil)
 			for j := range 2 {
 				VPSRLW(U8(uint8(4+8*j)), k.vector(1024+64*i), v)
 				VPANDD(pairs, v, v)
@@ -69,7 +69,7 @@ var (
 			VPORD(low, v, v)
 			VPSUBB(bias, v, v)
 			k.correct4(v, u, low, i, 2)
-			k.scale4(v, u, 4*i)
+			k.scale4(v, u, 4*i, nil)
 		}
 	})
 	q5K = of256(layout.Q5_K, func(k *kernel) {
@@ -77,7 +77,7 @@ var (
 		u := ZMM()
 		for h := range 2 {
 			k.minimum4(mn[h], u, h)
-			k.scale4(sc[h], u, 4*h)
+			k.scale4(sc[h], u, 4*h, nil)
 		}
 	})
 	q6K = of256(layout.Q6_K, func(k *kernel) {
@@ -85,7 +85,7 @@ var (
 		for i := range 4 {
 			VMOVDQU64(k.vector(3072+64*i), v)
 			k.correct4(v, u, x, i, 5)
-			k.scale4(v, u, 4*i)
+			k.scale4(v, u, 4*i, nil)
 		}
 	})
 	iq4XS = of256(layout.IQ4_XS, func(k *kernel) {
@@ -119,8 +119,9 @@ func (k *kernel) vector(offset int) Mem { return Mem{Base: k.w, Disp: offset} }
 // stored is a vector in scratch.
 func (k *kernel) stored(offset int) Mem { return Mem{Base: k.scratch, Disp: offset} }
 
-// scale4 writes the four signed bytes of each dword of v as scales j to j+3, with u to spare.
-func (k *kernel) scale4(v, u VecVirtual, j int) {
+// scale4 writes the four signed bytes of each dword of v as scales j to j+3, with u to spare. change, if there is one, is what
+// is done to the i-th in u before.
+func (k *kernel) scale4(v, u VecVirtual, j int, change func(i int)) {
 	for i := range 4 {
 		from := v
 		if i < 3 {
@@ -128,6 +129,9 @@ func (k *kernel) scale4(v, u VecVirtual, j int) {
 			from = u
 		}
 		VPSRAD(Imm(24), from, u)
+		if change != nil {
+			change(i)
+		}
 		VMOVDQA64(u, k.stored(scales+64*(j+i)))
 	}
 }
@@ -308,14 +312,12 @@ func q4K(tokens int) {
 	sixteenth, v := constant(0x3d800000), ZMM()
 	for h := range 2 {
 		k.minimum4(mn[h], v, h)
-		k.scale4(sc[h], v, 4*h)
-		for i := range 4 {
-			VCVTDQ2PS(k.stored(scales+64*(4*h+i)), v)
+		k.scale4(sc[h], v, 4*h, func(i int) {
+			VCVTDQ2PS(v, v)
 			if i%2 == 1 {
 				VMULPS(sixteenth, v, v)
 			}
-			VMOVAPS(v, k.stored(scales+64*(4*h+i)))
-		}
+		})
 	}
 
 	w := ZMM()
