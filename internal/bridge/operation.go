@@ -190,7 +190,7 @@ func (e *Environment) Acknowledge(number uintptr, n int) bool {
 	if op == nil {
 		return true
 	}
-	if op.credit.Taken.Load()+int64(n) > op.posted.Load() {
+	if n < 0 || op.credit.Taken.Load()+int64(n) > op.posted.Load() {
 		return false
 	}
 	op.credit.Taken.Add(int64(n))

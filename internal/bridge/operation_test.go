@@ -178,8 +178,8 @@ func TestCredit(t *testing.T) {
 					came <- chunk.(int)
 				}
 			}, credit)
-			if e.Acknowledge(number, n) {
-				t.Error("more chunks were taken than can have come")
+			if e.Acknowledge(number, n) || e.Acknowledge(number, -1) {
+				t.Error("more chunks were taken than can have come, or fewer than none")
 			}
 			for want := range n {
 				select {
