@@ -103,15 +103,18 @@ async function main(seconds, seed) {
   assert.deepEqual(addon.getOpenHandles(), before)
   await pause(500) // until the addon has given memory back
   const quarters = [0, 1, 2, 3].map((i) => memory.slice((i / 4) * memory.length, ((i + 1) / 4) * memory.length))
-  const most = quarters.map((list) => Math.max(...list).toFixed())
+  const most = quarters.map((list) => Math.max(...list))
   const medians = quarters.map((list) => list.toSorted((a, b) => a - b)[list.length >> 1])
   const rest = (process.memoryUsage.rss() / 2 ** 20).toFixed()
-  const resident = `MiB resident ${medians.map((mib) => mib?.toFixed())}, at most ${most}, at the end ${rest}`
+  const whole = (list) => list.map((mib) => mib?.toFixed())
+  const resident = `MiB resident ${whole(medians)}, at most ${whole(most)}, at the end ${rest}`
   console.log(`${answers} answers, ${ended} workers ended; ${resident}; seed ${seed}`)
   assert.ok(answers > 0)
-  // The first half of a run, at most a minute, is for warming up. What is resident at most is a matter of how many workers
-  // compile their guests at one time, so medians are compared.
-  if (seconds >= 60) assert.ok(medians[3] < 1.15 * medians[1] + 32, `resident memory grows: ${resident}`)
+  // The first half of a run, at most a minute, is for warming up.
+  if (seconds >= 60) {
+    assert.ok(most[3] < 1.15 * most[1] + 64, `resident memory grows: ${resident}`)
+    assert.ok(medians[3] < 1.15 * medians[1] + 32, `resident memory grows: ${resident}`)
+  }
   assert.ok(rest < 512, `resident memory stays: ${resident}`)
 }
 
