@@ -51,7 +51,7 @@ func detect() sets {
 }
 
 // ReadsAhead reports whether the processor, reading memory from one line to the next, brings what follows from there sooner by
-// itself than when it is told what follows. Zen 4 does: one thread reads a sixth more of Q4_K, and a quarter more of Q4_1.
+// itself than when it is told what follows. Zen 4 does: one thread reads a third more of Q4_K, and a quarter more of Q4_1.
 // Sapphire Rapids and Zen 5 read more when they are told.
 func ReadsAhead() bool {
 	_, b, c, d := cpuid(0, 0)

@@ -20,7 +20,7 @@ func TestSequential(t *testing.T) {
 	p := NewPool(1)
 	defer p.Close()
 	for _, d := range dtypes {
-		if d.t != quant.Q4_1 && d.t != quant.Q4_K {
+		if d.t != quant.Q4_1 && d.t.BlockSize() != quant.SuperBlockWeights {
 			continue
 		}
 		const rows, cols = 48, 512

@@ -20,6 +20,9 @@ import (
 // the scales d are taken out and stand together at the start of the strip, up to a multiple of 64 bytes, so that every
 // other vector is aligned.
 //
+// Blocks of 256 have their units in the order in which a kernel for one token wants them, so that it reads memory from one
+// end to the other: scales, then quants, with what else the same weights consist of beside them.
+//
 // Float dtypes are summed along the row (DESIGN section 5), so packing leaves them as they are.
 
 const (
@@ -31,7 +34,20 @@ const (
 
 // field is a run of units of a block, each of which is interleaved. A unit of 0 stands for the 32 high bits of Q5_0 and
 // Q5_1, whose order changes too: see spreadBits.
-type field struct{ offset, unit, count int }
+type field struct {
+	offset, unit, count int
+	beside              []int // the offsets of runs like it, of which each has a unit in turn
+}
+
+// runs is the number of runs, and run the offset of one.
+func (f *field) runs() int { return len(f.beside) + 1 }
+
+func (f *field) run(i int) int {
+	if i == 0 {
+		return f.offset
+	}
+	return f.beside[i-1]
+}
 
 const highBits = 0
 
@@ -44,28 +60,46 @@ type layout struct {
 
 // layouts has every quantized dtype that has a kernel. Each layout holds every byte of a block once.
 var layouts = map[quant.DType]layout{
-	quant.Q4_0:   {true, []field{{quant.Q4_0D, 2, 1}, {quant.Q4_0Quants, 4, 4}}},
-	quant.Q4_1:   {false, []field{{quant.Q4_1Quants, 4, 4}, {quant.Q4_1D, 2, 1}, {quant.Q4_1M, 2, 1}}},
-	quant.Q5_0:   {true, []field{{quant.Q5_0D, 2, 1}, {quant.Q5_0Quants, 4, 4}, {quant.Q5_0High, highBits, 1}}},
-	quant.Q5_1:   {false, []field{{quant.Q5_1Quants, 4, 4}, {quant.Q5_1High, highBits, 1}, {quant.Q5_1D, 2, 1}, {quant.Q5_1M, 2, 1}}},
-	quant.Q8_0:   {true, []field{{quant.Q8_0D, 2, 1}, {quant.Q8_0Quants, 4, 8}}},
-	quant.IQ4_NL: {true, []field{{quant.IQ4_NLD, 2, 1}, {quant.IQ4_NLQuants, 4, 4}}},
-	quant.Q2_K:   {false, []field{{quant.Q2_KQuants, 4, 16}, {quant.Q2_KScales, 4, 4}, {quant.Q2_KD, 2, 1}, {quant.Q2_KDMin, 2, 1}}},
-	quant.Q3_K:   {true, []field{{quant.Q3_KD, 2, 1}, {quant.Q3_KQuants, 4, 16}, {quant.Q3_KHigh, 4, 8}, {quant.Q3_KScales, 4, 3}}},
-	quant.Q4_K:   {false, []field{{quant.Q4_KQuants, 4, 32}, {quant.Q4_KScales, 4, 3}, {quant.Q4_KD, 2, 1}, {quant.Q4_KDMin, 2, 1}}},
-	quant.Q5_K: {false, []field{
-		{quant.Q5_KQuants, 4, 32},
-		{quant.Q5_KHigh, 4, 8},
-		{quant.Q5_KScales, 4, 3},
-		{quant.Q5_KD, 2, 1},
-		{quant.Q5_KDMin, 2, 1},
+	quant.Q4_0:   {true, []field{{quant.Q4_0D, 2, 1, nil}, {quant.Q4_0Quants, 4, 4, nil}}},
+	quant.Q4_1:   {false, []field{{quant.Q4_1Quants, 4, 4, nil}, {quant.Q4_1D, 2, 1, nil}, {quant.Q4_1M, 2, 1, nil}}},
+	quant.Q5_0:   {true, []field{{quant.Q5_0D, 2, 1, nil}, {quant.Q5_0Quants, 4, 4, nil}, {quant.Q5_0High, highBits, 1, nil}}},
+	quant.Q5_1:   {false, []field{{quant.Q5_1Quants, 4, 4, nil}, {quant.Q5_1High, highBits, 1, nil}, {quant.Q5_1D, 2, 1, nil}, {quant.Q5_1M, 2, 1, nil}}},
+	quant.Q8_0:   {true, []field{{quant.Q8_0D, 2, 1, nil}, {quant.Q8_0Quants, 4, 8, nil}}},
+	quant.IQ4_NL: {true, []field{{quant.IQ4_NLD, 2, 1, nil}, {quant.IQ4_NLQuants, 4, 4, nil}}},
+	quant.Q2_K: {false, []field{
+		{quant.Q2_KScales, 4, 4, nil},
+		{quant.Q2_KD, 2, 1, nil},
+		{quant.Q2_KDMin, 2, 1, nil},
+		{quant.Q2_KQuants, 4, 16, nil},
 	}},
-	quant.Q6_K: {true, []field{{quant.Q6_KD, 2, 1}, {quant.Q6_KQuants, 4, 32}, {quant.Q6_KHigh, 4, 16}, {quant.Q6_KScales, 4, 4}}},
+	quant.Q3_K: {true, []field{
+		{quant.Q3_KD, 2, 1, nil},
+		{quant.Q3_KScales, 4, 3, nil},
+		{quant.Q3_KHigh, 4, 8, []int{quant.Q3_KQuants, quant.Q3_KQuants + 32}},
+	}},
+	quant.Q4_K: {false, []field{
+		{quant.Q4_KScales, 4, 3, nil},
+		{quant.Q4_KD, 2, 1, nil},
+		{quant.Q4_KDMin, 2, 1, nil},
+		{quant.Q4_KQuants, 4, 32, nil},
+	}},
+	quant.Q5_K: {false, []field{
+		{quant.Q5_KScales, 4, 3, nil},
+		{quant.Q5_KD, 2, 1, nil},
+		{quant.Q5_KDMin, 2, 1, nil},
+		{quant.Q5_KHigh, 4, 8, []int{quant.Q5_KQuants, quant.Q5_KQuants + 32, quant.Q5_KQuants + 64, quant.Q5_KQuants + 96}},
+	}},
+	quant.Q6_K: {true, []field{
+		{quant.Q6_KD, 2, 1, nil},
+		{quant.Q6_KScales, 4, 4, nil},
+		{quant.Q6_KHigh, 4, 8, []int{quant.Q6_KQuants, quant.Q6_KQuants + 32}},
+		{quant.Q6_KHigh + 32, 4, 8, []int{quant.Q6_KQuants + 64, quant.Q6_KQuants + 96}},
+	}},
 	quant.IQ4_XS: {false, []field{
-		{quant.IQ4_XSQuants, 4, 32},
-		{quant.IQ4_XSScalesLow, 4, 1},
-		{quant.IQ4_XSD, 2, 1},
-		{quant.IQ4_XSScalesHigh, 2, 1},
+		{quant.IQ4_XSScalesLow, 4, 1, nil},
+		{quant.IQ4_XSD, 2, 1, nil},
+		{quant.IQ4_XSScalesHigh, 2, 1, nil},
+		{quant.IQ4_XSQuants, 4, 32, nil},
 	}},
 }
 
@@ -134,45 +168,46 @@ func (l *layout) interleave(strip, rows []byte, rowBytes, blockBytes int) {
 				at += 2 * stripRows
 				continue
 			}
-			n := 4 * stripRows * f.count
 			if f.unit != highBits && len(rows) == stripRows*rowBytes {
-				copyUnits4(strip[at:at+n], rows[b+f.offset:], rowBytes)
-				at += n
+				for i := range f.runs() {
+					copyUnits4(strip[at+4*stripRows*i:], rows[b+f.run(i):], rowBytes, f.count, f.runs())
+				}
+				at += 4 * stripRows * f.count * f.runs()
 				continue
 			}
 			for i := range f.count {
-				dst := strip[at : at+4*stripRows]
-				for from := b + f.offset + 4*i; from < len(rows); from += rowBytes {
-					v := le32(rows[from:])
-					if f.unit == highBits {
-						v = spreadBits(v)
+				for j := range f.runs() {
+					dst := strip[at : at+4*stripRows]
+					for from := b + f.run(j) + 4*i; from < len(rows); from += rowBytes {
+						v := le32(rows[from:])
+						if f.unit == highBits {
+							v = spreadBits(v)
+						}
+						binary.LittleEndian.PutUint32(dst, v)
+						dst = dst[4:]
 					}
-					binary.LittleEndian.PutUint32(dst, v)
-					dst = dst[4:]
+					at += 4 * stripRows
 				}
-				at += 4 * stripRows
 			}
 		}
 	}
 }
 
-// copyUnits4 fills dst with units of 4 bytes of 16 rows, those of the first row at the start of rows. Two units of two
-// rows at a time: it takes half the loads and stores.
-func copyUnits4(dst, rows []byte, rowBytes int) {
-	const line = 4 * stripRows // a unit of each row
-	n := len(dst) / stripRows  // bytes of a row
+// copyUnits4 copies count units of 4 bytes of 16 rows, those of the first row at the start of rows, to every so manieth line
+// of dst. Two units of two rows at a time: it takes half the loads and stores.
+func copyUnits4(dst, rows []byte, rowBytes, count, every int) {
+	n, line := 4*count, 4*stripRows*every // bytes of a row, and from a unit of it to the next
 	for r := 0; r < stripRows; r += 2 {
 		a, b := rows[r*rowBytes:][:n], rows[(r+1)*rowBytes:][:n]
-		to := dst[4*r:]
+		to, at := dst[4*r:], 0
 		i := 0
 		for ; i+8 <= n; i += 8 {
 			x, y := le64(a[i:i+8]), le64(b[i:i+8])
-			at := i / 4 * line
 			binary.LittleEndian.PutUint64(to[at:at+8], x&0xffff_ffff|y<<32)
 			binary.LittleEndian.PutUint64(to[at+line:at+line+8], x>>32|y&^0xffff_ffff)
+			at += 2 * line
 		}
 		if i < n {
-			at := i / 4 * line
 			binary.LittleEndian.PutUint64(to[at:at+8], uint64(le32(a[i:]))|uint64(le32(b[i:]))<<32)
 		}
 	}
@@ -235,12 +270,14 @@ func (l *layout) extract(row, strip []byte, blockBytes, r int) {
 				continue
 			}
 			for i := range f.count {
-				v := le32(strip[at+4*r:])
-				if f.unit == highBits {
-					v = joinBits(v)
+				for j := range f.runs() {
+					v := le32(strip[at+4*r:])
+					if f.unit == highBits {
+						v = joinBits(v)
+					}
+					binary.LittleEndian.PutUint32(block[f.run(j)+4*i:], v)
+					at += 4 * stripRows
 				}
-				binary.LittleEndian.PutUint32(block[f.offset+4*i:], v)
-				at += 4 * stripRows
 			}
 		}
 	}
@@ -280,7 +317,7 @@ func (m *Matrix) PackedBytes() int64 {
 
 // PackedLayout names the order of packed weights: it changes whenever Pack writes other bytes, so that what was packed
 // earlier can be told apart.
-const PackedLayout = "strips of 16 rows, 1"
+const PackedLayout = "strips of 16 rows, 2"
 
 // Strips returns the number of strips that the matrix is packed in, and the size in bytes of each.
 func (m *Matrix) Strips() (n, size int) { return ceil(m.Rows, stripRows), packedStrip(m.DType, m.Cols) }

@@ -33,8 +33,10 @@ type kernel struct {
 
 	passed int // dwords of one token of the block's stream that x has passed
 
-	inOrder bool // it reads lines from the first to the last, and computes little: it prefetches unless sequential is set
+	inOrder bool // it loads lines from the first to the last, and computes little: it prefetches unless sequential is set
 	skips   int  // labels behind prefetches
+
+	lines map[int]VecVirtual // those of a block that are in registers, by offset; nil where none is
 
 	zero  VecVirtual
 	acc   []VecVirtual // integer sums of a sub-block or block, for each token
@@ -146,8 +148,11 @@ func (k *kernel) clear(sums []VecVirtual) {
 }
 
 // dot adds the products of 16 rows' dwords of unsigned weights with each token's dword at offset.
-func (k *kernel) dot(w VecVirtual, offset int) {
-	for t, acc := range k.acc {
+func (k *kernel) dot(w VecVirtual, offset int) { k.dotTo(k.acc, w, offset) }
+
+// dotTo is dot with other sums.
+func (k *kernel) dotTo(sums []VecVirtual, w VecVirtual, offset int) {
+	for t, acc := range sums {
 		VPDPBUSD_BCST(k.activation(offset, t), w, acc)
 	}
 }

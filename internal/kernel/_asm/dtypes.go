@@ -17,9 +17,9 @@ func unsigned(d layout.DType) (constants []uint32, weights func(k *kernel, c []V
 	return constants, func(k *kernel, c []VecVirtual, g int, v, u VecVirtual) {
 		for i, p := range d.Pieces(g) {
 			if i == 0 {
-				shiftAnd(k.vector(p.Offset), p.Shift, c[last], v)
+				shiftAnd(k.line(p.Offset), p.Shift, c[last], v)
 			} else {
-				orShiftAnd(k.vector(p.Offset), p.Shift, c[last-i], v, u)
+				orShiftAnd(k.line(p.Offset), p.Shift, c[last-i], v, u)
 			}
 		}
 		if d.Steps {
@@ -39,7 +39,7 @@ func of32(d layout.DType, correction int) legacy {
 func of256(d layout.DType, decode func(k *kernel)) kquant {
 	f := kquant{
 		name: d.Name, bytes: d.Bytes, head: d.Head, sub: d.Sub, d: d.D, dmin: d.Min,
-		decode: decode, correct: d.Offset != 0 || d.Steps, steps: d.Steps,
+		pieces: d.Pieces, decode: decode, correct: d.Offset != 0 || d.Steps, steps: d.Steps,
 	}
 	f.constants, f.weights = unsigned(d)
 	return f

@@ -25,20 +25,20 @@ const (
 // folded says how weights of a kquant are folded with their scales.
 type folded struct {
 	kquant
-	parts    int
-	shift    int  // of the high part
-	unsigned bool // both parts, else the low part only where there are two
-	offset   int  // what weights are above their values, as a shift: 1<<offset; 0 for nothing
-	negate   bool // the products, and the d
-	scales   int  // where the scales stand, if they are bytes of their own or those of Q4_K and Q5_K; else decode is for them
+	parts      int
+	shift      int  // of the high part
+	unsigned   bool // both parts, else the low part only where there are two
+	offset     int  // what weights are above their values, as a shift: 1<<offset; 0 for nothing
+	negate     bool // the products, and the d
+	scaleBytes bool // scales are bytes of their own; else decode is for them
 }
 
 var foldedDTypes = []folded{
 	{kquant: q2K, parts: 1},
 	{kquant: q3K, parts: 1, offset: 2, negate: true},
-	{kquant: of256(layout.Q4_K, nil), parts: 2, shift: 3, unsigned: true, scales: 2048},
-	{kquant: q5K, parts: 2, shift: 3, unsigned: true, scales: 2560},
-	{kquant: q6K, parts: 2, shift: 8, offset: 5, scales: 3072},
+	{kquant: of256(layout.Q4_K, nil), parts: 2, shift: 3, unsigned: true},
+	{kquant: q5K, parts: 2, shift: 3, unsigned: true},
+	{kquant: q6K, parts: 2, shift: 8, offset: 5, scaleBytes: true},
 	{kquant: iq4XS, parts: 2, shift: 8, offset: 7},
 }
 
@@ -105,7 +105,7 @@ func (k *tiles) fold(f folded, consts []VecVirtual, prefetch func(g int)) (steps
 			nibble, odd = constant(0xf0f0f0f0), constant(0xff00ff00)
 		}
 		do(func() {
-			sc, mn := k.scalesMinK4(f.scales)
+			sc, mn := k.scalesMinK4()
 			for h := range 2 {
 				k.minimum4(mn[h], v, h)
 				VPANDD(seven, sc[h], low[h])
@@ -164,18 +164,18 @@ func (k *tiles) fold(f folded, consts []VecVirtual, prefetch func(g int)) (steps
 	default:
 		bytes := constant(0x00ff00ff)
 		var word VecVirtual
-		if f.scales == 0 {
+		if !f.scaleBytes {
 			word = constant(0x0000ffff)
 		}
 		even, odd, bias, x := ZMM(), ZMM(), ZMM(), ZMM()
-		if f.scales == 0 {
+		if !f.scaleBytes {
 			do(func() { f.decode(&k.kernel) })
 		}
 		for j := range 256 / f.sub {
 			do(func() {
-				if f.scales != 0 {
+				if f.scaleBytes {
 					if j%4 == 0 {
-						VMOVDQU64(k.vector(f.scales+16*j), s)
+						VMOVDQU64(k.vector(16*j), s)
 					}
 					VPSHUFB(toWords(j%4, false), s, even)
 					VPSHUFB(toWords(j%4, true), s, odd)

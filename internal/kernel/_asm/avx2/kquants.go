@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -18,7 +20,7 @@ type kquant struct {
 var kquants = []kquant{
 	{layout.Q2_K, func(k *kernel, h int) {
 		for i := range 4 {
-			v := load(k.at(1024+64*i, h))
+			v := load(k.at(64*i, h))
 			u := YMM()
 			shift(v, -4, u)
 			VPAND(dwords(0x0f0f0f0f), v, v)
@@ -38,26 +40,26 @@ var kquants = []kquant{
 		for i := range 4 {
 			// Four scales have their low nibbles in bytes of one dword and their high bits in the third.
 			v, high := YMM(), YMM()
-			k.shiftAnd(k.at(1536+64*(i%2), h), -4*(i/2), dwords(0x0f0f0f0f), v)
-			k.shiftAnd(k.at(1536+128, h), 4-2*i, dwords(0x30303030), high)
+			k.shiftAnd(k.at(64*(i%2), h), -4*(i/2), dwords(0x0f0f0f0f), v)
+			k.shiftAnd(k.at(128, h), 4-2*i, dwords(0x30303030), high)
 			VPOR(high, v, v)
 			VPSUBB(dwords(0x20202020), v, v)
 			k.correct4(v, i, h, 2)
 			k.signedScale4(v, 4*i, h)
 		}
 	}},
-	{layout.Q4_K, func(k *kernel, h int) { k.scalesMinK4(2048, h) }},
-	{layout.Q5_K, func(k *kernel, h int) { k.scalesMinK4(2560, h) }},
+	{layout.Q4_K, (*kernel).scalesMinK4},
+	{layout.Q5_K, (*kernel).scalesMinK4},
 	{layout.Q6_K, func(k *kernel, h int) {
 		for i := range 4 {
-			v := load(k.at(3072+64*i, h))
+			v := load(k.at(64*i, h))
 			k.correct4(v, i, h, 5)
 			k.signedScale4(v, 4*i, h)
 		}
 	}},
 	{layout.IQ4_XS, func(k *kernel, h int) {
-		low, high := load(k.at(2048, h)), YMM()
-		VPMOVZXWD(k.at2(2144, h), high)
+		low, high := load(k.at(0, h)), YMM()
+		VPMOVZXWD(k.at2(96, h), high)
 		for j := range 8 {
 			v, u := YMM(), YMM()
 			shift32(low, -4*j, v)
@@ -137,9 +139,9 @@ func (k *kernel) correct4(v VecVirtual, i, h, shift int) {
 	VMOVDQU(u, k.stored(corrections, 2*i+1, h))
 }
 
-// scalesMinK4 decodes the twelve bytes of scales and minimums of Q4_K and Q5_K, at offset.
-func (k *kernel) scalesMinK4(offset, h int) {
-	first, second, last := load(k.at(offset, h)), load(k.at(offset+64, h)), load(k.at(offset+128, h))
+// scalesMinK4 decodes the twelve bytes of scales and minimums of Q4_K and Q5_K.
+func (k *kernel) scalesMinK4(h int) {
+	first, second, last := load(k.at(0, h)), load(k.at(64, h)), load(k.at(128, h))
 	for i, v := range []VecVirtual{first, second} {
 		// Sub-blocks 0 to 3 have six bits of a byte, 4 to 7 its other two and a nibble of the last dword.
 		low, high, nibble := YMM(), YMM(), YMM()
@@ -193,9 +195,11 @@ func block256(f kquant, tokens int) {
 	n, groups := k.iterations()
 	if n > 1 {
 		k.index = GP64()
-		for _, step := range k.strides(groups) {
-			k.unit = max(k.unit, step/8)
+		steps := append(k.strides(groups), scaleStep(f.DType, groups))
+		if k.moves(groups) > 0 {
+			steps = steps[len(steps)-1:]
 		}
+		k.unit = slices.Max(steps) / 8
 	}
 	k.strip()
 	Comment("Scales.")
@@ -246,6 +250,9 @@ func block256(f kquant, tokens int) {
 	k.end()
 }
 
+// scaleStep is what lies between the scales of so many groups of weights in scratch, in bytes.
+func scaleStep(f layout.DType, groups int) int { return 64 * 4 * groups / f.Sub }
+
 // products adds those of a block to the totals, in n iterations of groups.
 func (k *kernel) products(n, groups int) {
 	bytes := k.Bytes
@@ -267,16 +274,23 @@ func (k *kernel) products(n, groups int) {
 			k.pass(g)
 		}
 		k.chunk(g, func(h int) Mem {
-			return k.indexed(k.stored(scales, 4*g/k.Sub, h), 64*4*groups/k.Sub)
+			return k.indexed(k.stored(scales, 4*g/k.Sub, h), scaleStep(k.DType, groups))
 		})
 	}
 	k.pass(groups)
 	ADDQ(I32(int32(part)), k.ahead)
 	if n > 1 {
 		k.passed = 0
+		move := k.moves(groups)
+		if move > 0 {
+			ADDQ(I32(int32(move)), k.w)
+		}
 		ADDQ(I32(int32(k.unit)), k.index)
 		CMPQ(k.index, I32(int32(n*k.unit)))
 		JNE(LabelRef("part"))
+		if move > 0 {
+			SUBQ(I32(int32(n*move)), k.w)
+		}
 		k.passed = layout.Sums32
 	}
 }

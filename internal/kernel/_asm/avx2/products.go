@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -105,6 +107,16 @@ next:
 	return 1, all
 }
 
+// moves is what lies between all of an iteration's pieces and the next one's, in bytes, where that is the same: then w itself
+// moves on. Else it is 0.
+func (k *kernel) moves(groups int) int {
+	strides := k.strides(groups)
+	if slices.Min(strides) < slices.Max(strides) {
+		return 0
+	}
+	return strides[0]
+}
+
 // strides is what lies between an iteration's pieces and the next one's, in bytes.
 func (k *kernel) strides(groups int) []int {
 	a, b := k.Pieces(0), k.Pieces(groups)
@@ -129,7 +141,7 @@ func (k *kernel) weight(g, h int) VecVirtual {
 	v := YMM()
 	for j, p := range k.Pieces(g) {
 		from := k.at(p.Offset, h)
-		if k.unit != 0 {
+		if k.moves(groups) == 0 {
 			from = k.indexed(from, k.strides(groups)[j])
 		}
 		u := v

@@ -64,47 +64,57 @@ var (
 
 func bytes(g int) []Piece { return []Piece{{64 * g, 0, 0xff}} }
 
-// Dtypes with blocks of 256.
+// Dtypes with blocks of 256. Their integer scales come first.
 var (
 	Q2_K = DType{
-		Name: "Q2K", Bytes: 1344, D: 1280, Min: 1312, Sub: 16, Max: 3,
+		Name: "Q2K", Bytes: 1344, D: 256, Min: 288, Sub: 16, Max: 3,
 		Pieces: func(g int) []Piece {
 			h, quarter, i := g/32, g/8%4, g%8
-			return []Piece{{512*h + 64*i, -2 * quarter, 0x03}}
+			return []Piece{{320 + 512*h + 64*i, -2 * quarter, 0x03}}
 		},
 	}
 	Q3_K = DType{
 		Name: "Q3K", Bytes: 1728, Head: true, Sub: 16, Max: 7, Offset: 4,
 		Pieces: func(g int) []Piece {
 			h, quarter, i := g/32, g/8%4, g%8
-			return []Piece{{1024 + 64*i, 2 - (4*h + quarter), 0x04}, {512*h + 64*i, -2 * quarter, 0x03}}
+			lines := 192 + 192*i
+			return []Piece{{lines, 2 - (4*h + quarter), 0x04}, {lines + 64 + 64*h, -2 * quarter, 0x03}}
 		},
 	}
 	Q4_K = DType{
-		Name: "Q4K", Bytes: 2304, D: 2240, Min: 2272, Sub: 32, Max: 15,
+		Name: "Q4K", Bytes: 2304, D: 192, Min: 224, Sub: 32, Max: 15,
 		Pieces: func(g int) []Piece {
 			j, i := g/8, g%8
-			return []Piece{{512*(j/2) + 64*i, -4 * (j % 2), 0x0f}}
+			return []Piece{{256 + 512*(j/2) + 64*i, -4 * (j % 2), 0x0f}}
 		},
 	}
 	Q5_K = DType{
-		Name: "Q5K", Bytes: 2816, D: 2752, Min: 2784, Sub: 32, Max: 31,
+		Name: "Q5K", Bytes: 2816, D: 192, Min: 224, Sub: 32, Max: 31,
 		Pieces: func(g int) []Piece {
 			j, i := g/8, g%8
-			return []Piece{{2048 + 64*i, 4 - j, 0x10}, {512*(j/2) + 64*i, -4 * (j % 2), 0x0f}}
+			lines := 256 + 320*i
+			return []Piece{{lines, 4 - j, 0x10}, {lines + 64 + 64*(j/2), -4 * (j % 2), 0x0f}}
 		},
 	}
 	Q6_K = DType{
 		Name: "Q6K", Bytes: 3328, Head: true, Sub: 16, Max: 63, Offset: 32,
 		Pieces: func(g int) []Piece {
 			h, quarter, i := g/32, g/8%4, g%8
+			lines := 256 + 1536*h + 192*i
 			return []Piece{
-				{2048 + 512*h + 64*i, 4 - 2*quarter, 0x30},
-				{1024*h + 512*(quarter%2) + 64*i, -4 * (quarter / 2), 0x0f},
+				{lines, 4 - 2*quarter, 0x30},
+				{lines + 64 + 64*(quarter%2), -4 * (quarter / 2), 0x0f},
 			}
 		},
 	}
-	IQ4_XS = DType{Name: "IQ4XS", Bytes: 2176, D: 2112, Sub: 32, Steps: true, Pieces: nibbles}
+	IQ4_XS = DType{
+		Name: "IQ4XS", Bytes: 2176, D: 64, Sub: 32, Steps: true,
+		Pieces: func(g int) []Piece {
+			p := nibbles(g)
+			p[0].Offset += 128
+			return p
+		},
+	}
 )
 
 // Dword returns a mask in each byte of a dword.

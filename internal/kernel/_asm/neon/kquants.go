@@ -11,7 +11,6 @@ type kquant struct {
 	// weights makes vector g, 0 to 31, of quarter q of signed bytes in v, for the half of the block at h. They are
 	// 2^shift times the weights. The table of steps is behind the constants.
 	weights func(k *kernel, h half, c []vec, g, q int, v vec)
-	quants  int // bytes of a half's quants
 	shift   int
 }
 
@@ -22,14 +21,22 @@ type half struct{ quants, scratch, left gp }
 func (h half) weights(offset, q int) mem { return mem{h.quants, offset + 16*q} }
 func (h half) stored(offset, q int) mem  { return mem{h.scratch, offset + 16*q} }
 
+// highBits and lowBits are where a block has those of vector g of weights.
+func highBits(f layout.DType, g int) int { return f.Pieces(g)[0].Offset }
+
+func lowBits(f layout.DType, g int) int {
+	p := f.Pieces(g)
+	return p[len(p)-1].Offset
+}
+
 var kquants = []kquant{
 	{
-		DType: layout.Q2_K, quants: 512,
+		DType: layout.Q2_K,
 		decode: func(k *kernel, q int) {
 			nibble, v, u := k.vec(), k.vec(), k.vec()
 			k.constant(nibble, 0x0f0f0f0f)
 			for i := range 4 {
-				k.load(v, k.weights(1024+64*i, q))
+				k.load(v, k.weights(64*i, q))
 				k.shiftB(u, v, -4)
 				k.minimum4(u, q, i)
 				k.and(v, v, nibble)
@@ -38,8 +45,8 @@ var kquants = []kquant{
 		},
 		constants: []uint32{0x03030303},
 		weights: func(k *kernel, h half, c []vec, g, q int, v vec) {
-			quarter, i := g/8, g%8
-			k.load(v, h.weights(64*i, q))
+			quarter := g / 8
+			k.load(v, h.weights(lowBits(layout.Q2_K, g), q))
 			k.shiftB(v, v, -2*quarter)
 			if quarter < 3 {
 				k.and(v, v, c[0])
@@ -49,14 +56,14 @@ var kquants = []kquant{
 	{
 		// A weight is two bits, and four less where its high bit is not set: three bits of two's complement, once the
 		// high one is turned. They are put at the top of the byte, where the high one is the sign.
-		DType: layout.Q3_K, quants: 512, shift: 5,
+		DType: layout.Q3_K, shift: 5,
 		decode: func(k *kernel, q int) {
 			nibble, m30, bias := k.vec(), k.vec(), k.vec()
 			v, u := k.vec(), k.vec()
 			k.constant(bias, 0xffffffff)
 			for i := range 8 {
 				// Bit j belongs to the j-th 32 weights: the first half finds its own in the high four bits too.
-				k.load(v, k.weights(1024+64*i, q))
+				k.load(v, k.weights(highBits(layout.Q3_K, i), q))
 				k.xor(v, v, bias)
 				k.store(v, k.stored(highs+512+64*i, q))
 				k.shiftB(v, v, 4)
@@ -67,8 +74,8 @@ var kquants = []kquant{
 			k.constant(bias, 0x20202020)
 			for i := range 4 {
 				// Four scales have their low nibbles in bytes of one dword and their high bits in the third.
-				k.nibble(k.weights(1536+64*(i%2), q), i/2, nibble, v)
-				k.load(u, k.weights(1536+128, q))
+				k.nibble(k.weights(64*(i%2), q), i/2, nibble, v)
+				k.load(u, k.weights(128, q))
 				k.shiftB(u, u, 4-2*i)
 				k.insert(v, u, m30)
 				k.subB(v, v, bias)
@@ -81,7 +88,7 @@ var kquants = []kquant{
 			u := c[1]
 			k.load(v, h.stored(highs+64*i, q))
 			k.shiftB(v, v, 3-quarter)
-			k.load(u, h.weights(64*i, q))
+			k.load(u, h.weights(lowBits(layout.Q3_K, g), q))
 			k.shiftB(u, u, 6-2*quarter)
 			if quarter > 0 {
 				k.and(u, u, c[0])
@@ -90,32 +97,31 @@ var kquants = []kquant{
 		},
 	},
 	{
-		DType: layout.Q4_K, quants: 1024,
-		decode:    func(k *kernel, q int) { k.scalesMinK4(2048, q) },
+		DType:     layout.Q4_K,
+		decode:    (*kernel).scalesMinK4,
 		constants: []uint32{0x0f0f0f0f},
 		weights: func(k *kernel, h half, c []vec, g, q int, v vec) {
-			j, i := g/8, g%8
-			k.nibble(h.weights(512*(j/2)+64*i, q), j%2, c[0], v)
+			k.nibble(h.weights(lowBits(layout.Q4_K, g), q), g/8%2, c[0], v)
 		},
 	},
 	{
-		DType: layout.Q5_K, quants: 1024,
+		DType: layout.Q5_K,
 		decode: func(k *kernel, q int) {
 			// High bits are those of sub-block j in bit j: the second half finds its own in the low four bits.
 			v := k.vec()
 			for i := range 8 {
-				k.load(v, k.weights(2048+64*i, q))
+				k.load(v, k.weights(highBits(layout.Q5_K, i), q))
 				k.store(v, k.stored(highs+64*i, q))
 				k.shiftB(v, v, -4)
 				k.store(v, k.stored(highs+512+64*i, q))
 			}
 			k.releaseTo(v)
-			k.scalesMinK4(2560, q)
+			k.scalesMinK4(q)
 		},
 		constants: []uint32{0x0f0f0f0f, 0x10101010, 0},
 		weights: func(k *kernel, h half, c []vec, g, q int, v vec) {
 			j, i := g/8, g%8
-			k.nibble(h.weights(512*(j/2)+64*i, q), j%2, c[0], v)
+			k.nibble(h.weights(lowBits(layout.Q5_K, g), q), j%2, c[0], v)
 			u := c[2]
 			k.load(u, h.stored(highs+64*i, q))
 			k.shiftB(u, u, 4-j)
@@ -125,17 +131,17 @@ var kquants = []kquant{
 	{
 		// A weight is six bits less 32: with the highest turned, six bits of two's complement, put at the top of the
 		// byte.
-		DType: layout.Q6_K, quants: 1024, shift: 2,
+		DType: layout.Q6_K, shift: 2,
 		decode: func(k *kernel, q int) {
 			turn, v := k.vec(), k.vec()
 			k.constant(turn, 0xaaaaaaaa)
 			for i := range 16 {
-				k.load(v, k.weights(2048+64*i, q))
+				k.load(v, k.weights(highBits(layout.Q6_K, i/8*32+i%8), q))
 				k.xor(v, v, turn)
 				k.store(v, k.stored(highs+64*i, q))
 			}
 			for i := range 4 {
-				k.load(v, k.weights(3072+64*i, q))
+				k.load(v, k.weights(64*i, q))
 				k.scale4(v, q, 4*i)
 			}
 		},
@@ -145,7 +151,7 @@ var kquants = []kquant{
 			u := c[1]
 			k.load(v, h.stored(highs+64*i, q))
 			k.shiftB(v, v, 6-2*quarter)
-			k.load(u, h.weights(512*(quarter%2)+64*i, q))
+			k.load(u, h.weights(lowBits(layout.Q6_K, g), q))
 			if quarter < 2 {
 				k.shiftB(u, u, 4)
 			} else {
@@ -155,14 +161,14 @@ var kquants = []kquant{
 		},
 	},
 	{
-		DType: layout.IQ4_XS, quants: 1024,
+		DType: layout.IQ4_XS,
 		decode: func(k *kernel, q int) {
 			nibble, m30, bias := k.vec(), k.vec(), k.vec()
 			k.constant(nibble, 0x0f)
 			k.constant(m30, 0x30)
 			k.constant(bias, 0x20)
 			low, high, v, u := k.vec(), k.vec(), k.vec(), k.vec()
-			k.load(low, k.weights(2048, q))
+			k.load(low, k.weights(0, q))
 			k.load8(high, mem{k.dq, 32 + 8*q})
 			k.uxtl(high, high)
 			for j := range 8 {
@@ -184,8 +190,7 @@ var kquants = []kquant{
 		},
 		constants: []uint32{0x0f0f0f0f},
 		weights: func(k *kernel, h half, c []vec, g, q int, v vec) {
-			j, i := g/8, g%8
-			k.nibble(h.weights(256*j+64*(i%4), q), i/4, c[0], v)
+			k.nibble(h.weights(lowBits(layout.IQ4_XS, g), q), g/4%2, c[0], v)
 			k.look(v, c[1], v)
 		},
 	},
@@ -229,16 +234,16 @@ func pairsOf(from byte) (t [16]byte) {
 	return t
 }
 
-// scalesMinK4 decodes the twelve bytes of scales and minimums of Q4_K and Q5_K, three vectors from offset on.
-func (k *kernel) scalesMinK4(offset, q int) {
+// scalesMinK4 decodes the twelve bytes of scales and minimums of Q4_K and Q5_K.
+func (k *kernel) scalesMinK4(q int) {
 	m3f, m30, nibble := k.vec(), k.vec(), k.vec()
 	k.constant(m3f, 0x3f3f3f3f)
 	k.constant(m30, 0x30303030)
 	k.constant(nibble, 0x0f0f0f0f)
 	first, second, last, v, u := k.vec(), k.vec(), k.vec(), k.vec(), k.vec()
-	k.load(first, k.weights(offset, q))
-	k.load(second, k.weights(offset+64, q))
-	k.load(last, k.weights(offset+128, q))
+	k.load(first, k.weights(0, q))
+	k.load(second, k.weights(64, q))
+	k.load(last, k.weights(128, q))
 	k.and(v, first, m3f)
 	k.scale4(v, q, 0)
 	k.and(v, second, m3f)
@@ -297,7 +302,7 @@ func block256(a *asm, f kquant, tokens int) {
 			}
 		}
 	}
-	k.addImm(h.quants, h.quants, f.quants)
+	k.addImm(h.quants, h.quants, lowBits(f.DType, 32)-lowBits(f.DType, 0))
 	k.addImm(h.scratch, h.scratch, 512)
 	k.addImm(k.xp, k.xp, 4*tokens*32)
 	k.count(h.left, 1, "half")
