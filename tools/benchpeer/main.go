@@ -9,7 +9,8 @@
 //
 // A speed taken while another process runs says nothing: the peer's threads spin and wait for each other. Hence
 // nothing is measured before the machine is quiet, and a sample during which others computed is thrown away. With
-// -force it is all the same, and the report says so.
+// -force it is all the same, and the report says so. Memory may be slow without any process to be seen, where a host of
+// virtual machines has put two processors behind one link: -bandwidth says how fast it has to be.
 //
 // Start at run, then plan.go for what is measured.
 package main
@@ -40,6 +41,8 @@ type config struct {
 	model   string // the only model to measure; "" is all
 	noPool  bool   // the peer's graphs start threads of their own
 	api     bool   // measure the peer's public API too
+
+	bandwidth float64 // what memory has to read at several threads for a sample to count, in GB/s
 }
 
 func main() {
@@ -55,9 +58,11 @@ func main() {
 	flag.BoolVar(&c.noPool, "no-pool", false,
 		"make the peer's libraries start and join threads for each graph, where they share a pool otherwise")
 	flag.StringVar(&c.model, "model", "", "the only synthetic model to measure")
+	flag.Float64Var(&c.bandwidth, "bandwidth", 0,
+		"`GB/s` that memory must read before and after a sample with several threads, which is taken again otherwise")
 	flag.BoolVar(&c.api, "api", true, "measure node-llama-cpp's public API too")
 	flag.Parse()
-	if flag.NArg() != 0 || c.rounds < 0 {
+	if flag.NArg() != 0 || c.rounds < 0 || c.bandwidth < 0 {
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -110,6 +115,7 @@ func run(ctx context.Context, c config, out, progress io.Writer) error {
 	}
 	r := &runner{
 		root: root, peer: peer, force: c.force, backend: c.backend, cpu: c.cpu, noPool: c.noPool, progress: progress,
+		bandwidth: c.bandwidth,
 	}
 	samples, err := r.runAll(ctx, p)
 	if err != nil {

@@ -69,8 +69,14 @@ type sample struct {
 	Result  measurement `json:"result"`
 }
 
-// maxDiscarded is how many samples in succession may be disturbed.
-const maxDiscarded = 10
+const (
+	// maxDiscarded is how many samples in succession may be disturbed.
+	maxDiscarded = 10
+	// slowWait is for how long a sample waits for memory to be as fast as it has to be.
+	slowWait = 15 * time.Minute
+)
+
+var errSlow = errors.New("memory is slow")
 
 // runner takes samples.
 type runner struct {
@@ -80,8 +86,9 @@ type runner struct {
 	backend   string
 	cpu       string // Realm's kernels; "" is the best
 	noPool    bool
+	bandwidth float64 // see config
 	progress  io.Writer
-	discarded int // samples thrown away since others were busy
+	discarded int // samples thrown away since others were busy, or memory slow
 }
 
 // runAll takes all samples of a plan. The sides alternate within each round and task.
@@ -111,22 +118,70 @@ func (r *runner) runAll(ctx context.Context, p plan) ([]sample, error) {
 	return samples, nil
 }
 
-// quietSample takes a sample during which no other process was busy.
+// quietSample takes a sample during which no other process was busy, and memory as fast as it has to be.
 func (r *runner) quietSample(ctx context.Context, m model, threads int, t task, s side) (sample, error) {
-	for range maxDiscarded {
+	fast := func() (bool, error) { return true, nil }
+	if r.bandwidth > 0 && threads > 1 {
+		fast = func() (bool, error) {
+			read, err := r.readBandwidth(ctx, m, threads)
+			return read >= r.bandwidth, err
+		}
+	}
+	for disturbed, start := 0, time.Now(); disturbed < maxDiscarded; {
 		if !r.force {
 			if err := waitQuiet(ctx); err != nil {
 				return sample{}, err
 			}
 		}
+		before, err := fast()
+		if err != nil {
+			return sample{}, err
+		}
+		if !before {
+			if time.Since(start) > slowWait {
+				return sample{}, fmt.Errorf("%w: less than %g GB/s for %v", errSlow, r.bandwidth, slowWait)
+			}
+			continue
+		}
 		taken, wall, err := r.sample(ctx, m, threads, t, s)
-		if err != nil || r.force || !tooBusy(taken.Others, wall) {
-			return taken, err
+		if err != nil {
+			return sample{}, err
+		}
+		busy := !r.force && tooBusy(taken.Others, wall)
+		after, err := fast()
+		if err != nil {
+			return sample{}, err
+		}
+		if after && !busy {
+			return taken, nil
 		}
 		r.discarded++
-		fmt.Fprintf(r.progress, "benchpeer: %s: others used %.2f CPUs: once more\n", s, taken.Others)
+		if busy {
+			disturbed++
+			fmt.Fprintf(r.progress, "benchpeer: %s: others used %.2f CPUs: once more\n", s, taken.Others)
+		}
 	}
 	return sample{}, fmt.Errorf("%w: %d samples in succession were disturbed", errBusy, maxDiscarded)
+}
+
+// readBandwidth is what memory reads now with so many threads, in GB/s, as Realm measures it.
+func (r *runner) readBandwidth(ctx context.Context, m model, threads int) (float64, error) {
+	args := []string{"bench", "-m", m.path(), "-t", strconv.Itoa(threads), "-p", "0", "-n", "0", "--limits", "--json"}
+	cmd := exec.CommandContext(ctx, realmPath, args...)
+	cmd.Dir, cmd.Env = r.root, append(os.Environ(), "REALM_CACHE="+r.cache())
+	output, err := cmd.Output()
+	if err != nil {
+		return 0, fmt.Errorf("%s %s: %w", realmPath, strings.Join(args, " "), err)
+	}
+	result, err := parseResult(output, false)
+	if err != nil {
+		return 0, err
+	}
+	if result.Limits == nil || len(result.Limits.Rates) == 0 {
+		return 0, errors.New("realm bench --limits says nothing of memory")
+	}
+	rates := result.Limits.Rates
+	return rates[len(rates)-1].Read / 1e9, nil
 }
 
 // sample runs one program and returns how long that took.

@@ -51,7 +51,8 @@ type report struct {
 	Quick     bool      `json:"quick"`
 	NoPool    bool      `json:"no_pool"` // the peer's libraries started threads for each graph
 	Rounds    int       `json:"rounds"`
-	Discarded int       `json:"discarded"` // samples thrown away since others were busy
+	Bandwidth float64   `json:"bandwidth,omitempty"` // see config
+	Discarded int       `json:"discarded"`           // samples thrown away since others were busy, or memory slow
 	Machine   machine   `json:"machine"`
 	Peer      string    `json:"peer"`      // name and version
 	LlamaCPP  string    `json:"llama_cpp"` // release
@@ -64,7 +65,8 @@ type report struct {
 
 func newReport(c config, p plan, peer *installed, on machine, samples []sample, discarded int) *report {
 	r := &report{
-		Time: time.Now().UTC(), Forced: c.force, Quick: c.quick, NoPool: c.noPool, Rounds: p.rounds, Discarded: discarded,
+		Time: time.Now().UTC(), Forced: c.force, Quick: c.quick, NoPool: c.noPool, Rounds: p.rounds,
+		Bandwidth: c.bandwidth, Discarded: discarded,
 		Machine: on, Peer: packageName + " " + peer.version, LlamaCPP: peer.release, Rows: rows(p, samples), Samples: samples,
 	}
 	for _, s := range samples {
@@ -162,6 +164,9 @@ func (r *report) writeTable(out io.Writer) error {
 	fmt.Fprintf(&b, "Realm's kernels, and what their bounds were measured with: %s\n", r.Kernels)
 	if r.NoPool {
 		b.WriteString("The peer's libraries started threads for each graph.\n")
+	}
+	if r.Bandwidth > 0 {
+		fmt.Fprintf(&b, "With several threads only samples before and after which memory read %g GB/s.\n", r.Bandwidth)
 	}
 	if r.Quick {
 		b.WriteString("QUICK: short runs; the figures are only a sign that all works.\n")
