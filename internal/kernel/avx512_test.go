@@ -26,17 +26,19 @@ func TestSequential(t *testing.T) {
 		const rows, cols = 48, 512
 		rng := rand.New(rand.NewPCG(4, uint64(d.t)))
 		m := pack(t, randomMatrix(t, rng, d.t, d.scales, rows, cols))
-		x := randomFloats(rng, cols)
-		var got [2][]float32
-		for i := range got {
-			sequential = i == 1
-			got[i] = make([]float32, rows)
-			var in Input
-			in.Set(x, 1, cols)
-			p.MatMul(&in, Product{got[i], m})
-		}
-		if !slices.Equal(got[0], got[1]) || slices.Max(got[0]) == 0 {
-			t.Errorf("%v: %v with prefetches, %v without", d.t, got[0], got[1])
+		for tokens := 1; tokens <= 2; tokens++ {
+			x := randomFloats(rng, tokens*cols)
+			var got [2][]float32
+			for i := range got {
+				sequential = i == 1
+				got[i] = make([]float32, tokens*rows)
+				var in Input
+				in.Set(x, tokens, cols)
+				p.MatMul(&in, Product{got[i], m})
+			}
+			if !slices.Equal(got[0], got[1]) || slices.Max(got[0]) == 0 {
+				t.Errorf("%v, %d tokens: %v with prefetches, %v without", d.t, tokens, got[0], got[1])
+			}
 		}
 	}
 }

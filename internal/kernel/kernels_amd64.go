@@ -11,7 +11,7 @@ import (
 //go:generate go run -C _asm ./avx2 -out ../avx2_amd64.s -stubs ../avx2_stubs_amd64.go -pkg kernel
 //go:generate go run -C _asm ./join ../avx512_amd64.s ../avx2_amd64.s
 
-// sequential is what kernels for one token look at that read weights from the first line to the last: whether they leave it
+// sequential is what kernels for one or two tokens look at that read weights from the first line to the last: whether they leave it
 // to the processor to bring them from memory.
 var sequential = cpu.ReadsAhead()
 

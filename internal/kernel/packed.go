@@ -20,7 +20,7 @@ import (
 // the scales d are taken out and stand together at the start of the strip, up to a multiple of 64 bytes, so that every
 // other vector is aligned.
 //
-// Blocks of 256 have their units in the order in which a kernel for one token wants them, so that it reads memory from one
+// Blocks of 256 have their units in the order in which kernels for few tokens want them, so that they read memory from one
 // end to the other: scales, then quants, with what else the same weights consist of beside them.
 //
 // Float dtypes are summed along the row (DESIGN section 5), so packing leaves them as they are.
