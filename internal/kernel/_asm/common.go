@@ -94,6 +94,9 @@ func (k *kernel) strip(headed bool) {
 		ADDQ(Imm(63), size)
 		ANDQ(I8(-64), size)
 		ADDQ(size, k.w)
+		if k.inOrder {
+			k.passHead()
+		}
 	}
 	for t := range k.tokens {
 		if k.sums != nil {
@@ -103,6 +106,18 @@ func (k *kernel) strip(headed bool) {
 		}
 	}
 	Label("block")
+}
+
+// passHead asks for the d of a strip. A processor that fetches ahead by itself sees no order in them: they are used one by one
+// while the blocks pass, and the first block does not follow what came before.
+func (k *kernel) passHead() {
+	p := GP64()
+	MOVQ(k.head, p)
+	Label("head")
+	PREFETCHT0(Mem{Base: p})
+	ADDQ(Imm(64), p)
+	CMPQ(p, k.w)
+	JB(LabelRef("head"))
 }
 
 func (k *kernel) parked(t int) Mem { return Mem{Base: k.scratch, Disp: k.park + 64*t} }
