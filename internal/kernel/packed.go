@@ -193,8 +193,8 @@ func (l *layout) interleave(strip, rows []byte, rowBytes, blockBytes int) {
 	}
 }
 
-// copyUnits4 copies count units of 4 bytes of 16 rows, those of the first row at the start of rows, to every so manieth line
-// of dst. Two units of two rows at a time: it takes half the loads and stores.
+// copyUnits4 copies count units of 4 bytes of 16 rows, those of the first row at the start of rows, to lines of dst that are
+// so many (every) apart. Two units of two rows at a time: it takes half the loads and stores.
 func copyUnits4(dst, rows []byte, rowBytes, count, every int) {
 	n, line := 4*count, 4*stripRows*every // bytes of a row, and from a unit of it to the next
 	for r := 0; r < stripRows; r += 2 {

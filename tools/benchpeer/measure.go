@@ -120,68 +120,73 @@ func (r *runner) runAll(ctx context.Context, p plan) ([]sample, error) {
 
 // quietSample takes a sample during which no other process was busy, and memory as fast as it has to be.
 func (r *runner) quietSample(ctx context.Context, m model, threads int, t task, s side) (sample, error) {
-	fast := func() (bool, error) { return true, nil }
-	if r.bandwidth > 0 && threads > 1 {
-		fast = func() (bool, error) {
-			read, err := r.readBandwidth(ctx, m, threads)
-			return read >= r.bandwidth, err
-		}
-	}
 	for disturbed, start := 0, time.Now(); disturbed < maxDiscarded; {
+		if r.bandwidth > 0 && threads > 1 && time.Since(start) > slowWait {
+			return sample{}, fmt.Errorf("%w: no sample with %g GB/s before and after it in %v", errSlow, r.bandwidth, slowWait)
+		}
 		if !r.force {
 			if err := waitQuiet(ctx); err != nil {
 				return sample{}, err
 			}
 		}
-		before, err := fast()
-		if err != nil {
+		if fast, err := r.isFast(ctx, m, threads); err != nil {
 			return sample{}, err
-		}
-		if !before {
-			if time.Since(start) > slowWait {
-				return sample{}, fmt.Errorf("%w: less than %g GB/s for %v", errSlow, r.bandwidth, slowWait)
-			}
+		} else if !fast {
 			continue
 		}
 		taken, wall, err := r.sample(ctx, m, threads, t, s)
 		if err != nil {
 			return sample{}, err
 		}
-		busy := !r.force && tooBusy(taken.Others, wall)
-		after, err := fast()
+		if !r.force && tooBusy(taken.Others, wall) {
+			r.discarded++
+			disturbed++
+			fmt.Fprintf(r.progress, "benchpeer: %s: others used %.2f CPUs: once more\n", s, taken.Others)
+			continue
+		}
+		fast, err := r.isFast(ctx, m, threads)
 		if err != nil {
 			return sample{}, err
 		}
-		if after && !busy {
+		if fast {
 			return taken, nil
 		}
 		r.discarded++
-		if busy {
-			disturbed++
-			fmt.Fprintf(r.progress, "benchpeer: %s: others used %.2f CPUs: once more\n", s, taken.Others)
-		}
+		fmt.Fprintf(r.progress, "benchpeer: %s: memory became slow: once more\n", s)
 	}
 	return sample{}, fmt.Errorf("%w: %d samples in succession were disturbed", errBusy, maxDiscarded)
 }
 
-// readBandwidth is what memory reads now with so many threads, in GB/s, as Realm measures it.
-func (r *runner) readBandwidth(ctx context.Context, m model, threads int) (float64, error) {
-	args := []string{"bench", "-m", m.path(), "-t", strconv.Itoa(threads), "-p", "0", "-n", "0", "--limits", "--json"}
-	cmd := exec.CommandContext(ctx, realmPath, args...)
-	cmd.Dir, cmd.Env = r.root, append(os.Environ(), "REALM_CACHE="+r.cache())
+// isFast reports whether memory now reads as fast as it has to with so many threads, by Realm's measurement.
+func (r *runner) isFast(ctx context.Context, m model, threads int) (bool, error) {
+	if r.bandwidth == 0 || threads == 1 {
+		return true, nil
+	}
+	cmd := r.command(ctx, realmPath, "bench", "-m", m.path(), "-t", strconv.Itoa(threads), "-p", "0", "-n", "0", "--limits", "--json")
 	output, err := cmd.Output()
 	if err != nil {
-		return 0, fmt.Errorf("%s %s: %w", realmPath, strings.Join(args, " "), err)
+		return false, fmt.Errorf("%s: %w", strings.Join(cmd.Args, " "), err)
 	}
 	result, err := parseResult(output, false)
 	if err != nil {
-		return 0, err
+		return false, err
 	}
 	if result.Limits == nil || len(result.Limits.Rates) == 0 {
-		return 0, errors.New("realm bench --limits says nothing of memory")
+		return false, errors.New("realm bench --limits says nothing of memory")
 	}
 	rates := result.Limits.Rates
-	return rates[len(rates)-1].Read / 1e9, nil
+	return rates[len(rates)-1].Read >= 1e9*r.bandwidth, nil
+}
+
+// command is a program of either side.
+func (r *runner) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Dir = r.root
+	cmd.Env = append(os.Environ(), "REALM_CACHE="+r.cache())
+	if r.cpu != "" {
+		cmd.Env = append(cmd.Env, "REALM_CPU="+r.cpu)
+	}
+	return cmd
 }
 
 // sample runs one program and returns how long that took.
@@ -194,20 +199,11 @@ func (r *runner) sample(ctx context.Context, m model, threads int, t task, s sid
 		return sample{}, 0, err
 	}
 	args := r.arguments(m, threads, t, s)
-	command := func() *exec.Cmd {
-		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-		cmd.Dir = r.root
-		cmd.Env = append(os.Environ(), "REALM_CACHE="+r.cache())
-		if r.cpu != "" {
-			cmd.Env = append(cmd.Env, "REALM_CPU="+r.cpu)
-		}
-		return cmd
-	}
 	if t.load == loadWarm {
 		// The other side's cold load has evicted files of this one. Where this run fails, the next one tells.
-		_ = command().Run()
+		_ = r.command(ctx, args...).Run()
 	}
-	cmd := command()
+	cmd := r.command(ctx, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 

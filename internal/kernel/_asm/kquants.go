@@ -388,7 +388,6 @@ func (k *kernel) scaled(j int, acc, total VecVirtual) {
 // 127 = 15,361,920 in magnitude, less than 2^24, hence exact, and the sum of the two halves of a block rounds as the
 // conversion of the integer would. It takes two instructions where VPMULLD alone is two steps on Intel's processors.
 func q4K(tokens int) {
-	const size = 2304
 	k := begin("Q4KQ8K", tokens)
 	k.inOrder = tokens <= inOrderTokens
 	k.park = parked
@@ -414,38 +413,31 @@ func q4K(tokens int) {
 		})
 	}
 
-	w, n := ZMM(), 1 // sub-blocks that are multiplied side by side
+	w, sums := ZMM(), [][]VecVirtual{k.acc} // of sub-blocks that are multiplied side by side
 	if k.inOrder {
-		n = 2 // both of a line's, which is loaded once: see linear
+		// Both of a line's: see linear.
+		sums = append(sums, vectors(tokens))
+		k.lines = map[int]VecVirtual{}
 	}
-	masks := []VecVirtual{nibble, high}
+	n, masks := len(sums), []VecVirtual{nibble, high}
 	for j := 0; j < 8; j += n {
 		Commentf("Sub-block %d.", j)
 		k.prefetch(36*j/8, 36*(j+n)/8-36*j/8)
 		k.pass(8 * j)
-		sums := [][]VecVirtual{k.acc, nil}
-		for h := range n {
-			if h > 0 {
-				sums[h] = vectors(tokens)
-			}
-			k.clear(sums[h])
+		for _, sum := range sums {
+			k.clear(sum)
 		}
 		for i := range 8 {
-			from := Op(k.vector(layout.Q4_K.Pieces(8*j + i)[0].Offset))
-			if n > 1 {
-				line := ZMM()
-				VMOVDQU64(from, line)
-				from = line
-			}
-			for h := range n {
-				VPANDD(from, masks[(j+h)%2], w)
-				k.dotTo(sums[h], w, 8*(j+h)+i)
+			line := k.line(layout.Q4_K.Pieces(8*j + i)[0].Offset)
+			for h, sum := range sums {
+				VPANDD(line, masks[(j+h)%2], w)
+				k.dotTo(sum, w, 8*(j+h)+i)
 			}
 		}
-		for h := range n {
-			floats(sums[h])
-			for t, sum := range sums[h] {
-				k.q4KTotal(j+h, t, sum, total[t])
+		for h, sum := range sums {
+			floats(sum)
+			for t := range tokens {
+				k.q4KTotal(j+h, t, sum[t], total[t])
 			}
 		}
 	}
@@ -462,8 +454,8 @@ func q4K(tokens int) {
 	k.step(w, scale256, total, false)
 	VCVTPH2PS(k.vector(layout.Q4_K.Min), w)
 	k.step(w, scale256, k.acc, true)
-	ADDQ(I32(size), k.w)
-	k.end(size, dwords256)
+	ADDQ(I32(int32(layout.Q4_K.Bytes)), k.w)
+	k.end(layout.Q4_K.Bytes, dwords256)
 }
 
 // q4KTotal adds the products of sub-block j with token t to its total.

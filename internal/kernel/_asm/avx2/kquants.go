@@ -195,9 +195,9 @@ func block256(f kquant, tokens int) {
 	n, groups := k.iterations()
 	if n > 1 {
 		k.index = GP64()
-		steps := append(k.strides(groups), scaleStep(f.DType, groups))
-		if k.moves(groups) > 0 {
-			steps = steps[len(steps)-1:]
+		steps := []int{scaleStep(f.DType, groups)}
+		if k.moves(groups) == 0 {
+			steps = append(steps, k.strides(groups)...)
 		}
 		k.unit = slices.Max(steps) / 8
 	}
